@@ -1,7 +1,7 @@
 """The ASGI application: its routes, what they share, and how it handles errors."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +59,7 @@ from plangate.web.visitors import (
     TooMany,
     Web,
     is_signed_in,
+    read_form,
     sign_in_path,
     web_of,
 )
@@ -149,6 +150,9 @@ def _answer_errors(app: FastAPI) -> None:
     async def sign_in(request: Request, _: NotSignedIn) -> Response:
         if is_api_request(request):
             return problem(401, "Sign in first; the API accepts the cookie of the session.")
+        comment = await _typed_comment(request) if request.method == "POST" else ""
+        if comment:
+            return await signing_in.show_unsent(request, comment)
         return RedirectResponse(sign_in_path(request), 303)
 
     @app.exception_handler(TooMany)
@@ -198,6 +202,13 @@ def _answer_errors(app: FastAPI) -> None:
     async def other(request: Request, error: HTTPException) -> Response:
         name = "errors.not_found" if error.status_code == 404 else "errors.wrong_request"  # noqa: PLR2004
         return _error(request, error.status_code, name)
+
+
+async def _typed_comment(request: Request) -> str:
+    """Return the comment in a form that was not sent; empty if there is none, or the form is not readable."""
+    with suppress(BodyTooLarge, HTTPException):
+        return deciding.text_of(await read_form(request), "comment")
+    return ""
 
 
 def _error(request: Request, status: int, name: str = "", reason: str = "", **values: str) -> Response:

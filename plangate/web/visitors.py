@@ -258,10 +258,10 @@ def sign_in_path(request: Request) -> str:
     path = request.scope["raw_path"].decode("ascii") + (f"?{request.url.query}" if request.url.query else "")
     if request.method == "GET":
         return f"/sign-in?next={quote(path, safe='')}"
-    return f"/sign-in?{NOT_SENT}=1&next={quote(_page_of_form(request), safe='')}"
+    return f"/sign-in?{NOT_SENT}=1&next={quote(page_of_form(request), safe='')}"
 
 
-def _page_of_form(request: Request) -> str:
+def page_of_form(request: Request) -> str:
     """Return the path of the page of this server that sent a form; ``/`` if the browser does not name it."""
     place = f"{web_of(request).place.url.rstrip('/')}/"
     sender = request.headers.get("referer", "")

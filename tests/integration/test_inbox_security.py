@@ -283,6 +283,42 @@ async def test_a_form_sent_after_the_session_ended_says_that_nothing_was_sent(in
             assert "nothing was sent" not in (await visitor.get("/")).text
 
 
+@pytest.mark.parametrize(
+    "comment", ["why not", "\nfirst\r\n\n last ", "</textarea><script>alert(1)</script>&amp;"]
+)
+@pytest.mark.parametrize("path", ["confirm", "withdraw", "resolve", "edit"])
+async def test_a_comment_sent_after_the_session_ended_can_be_copied(
+    inbox: Inbox, path: str, comment: str
+) -> None:
+    headers = {"Referer": f"{inbox.url}/runs/one"}
+    async with inbox.visitor() as visitor:
+        shown = await visitor.post(f"/runs/one/{path}", headers=headers, data={"comment": comment})
+        assert shown.status_code == httpx.codes.UNAUTHORIZED
+        page = read_html(shown.text)
+        assert page.one("textarea").text == comment.replace("\r\n", "\n")
+        assert "You were signed out, so nothing was sent." in shown.text
+        assert {one.attributes["value"] for one in page.all("input", name="next")} == {"/runs/one"}
+        assert comment not in (await visitor.get("/sign-in")).text
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"comment", b"comment=%ff%00", b"--x\r\n", b"comment=" + b"a" * 8_000_000]
+)
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "a/b"]
+)
+async def test_an_unreadable_form_sent_after_the_session_ended_leads_to_the_sign_in_page(
+    inbox: Inbox, kind: str, body: bytes
+) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield body
+
+    async with inbox.visitor() as visitor:
+        shown = await visitor.post("/runs/one/confirm", headers={"Content-Type": kind}, content=parts())
+    assert shown.status_code in (httpx.codes.OK, httpx.codes.UNAUTHORIZED)
+    assert "You were signed out, so nothing was sent." in shown.text
+
+
 async def test_a_guessed_session_is_rejected_and_guessing_is_rate_limited(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

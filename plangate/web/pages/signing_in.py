@@ -29,7 +29,9 @@ from plangate.web.visitors import (
     address_of,
     may_type_a_name,
     own_path,
+    page_of_form,
     session_of,
+    web_of,
 )
 from plangate.web.web_key import public_line
 
@@ -44,6 +46,15 @@ async def show(request: Request, web: WebDep) -> Response:
     """Show how to sign in."""
     fault = "sign_in.not_sent" if NOT_SENT in request.query_params else ""
     return await _page(request, web, request.query_params.get("next", "/"), fault=fault)
+
+
+async def show_unsent(request: Request, comment: str) -> Response:
+    """Show how to sign in, and the comment of a form that was not sent, so that it can be copied.
+
+    It is not stored: another person may sign in next in this browser.
+    """
+    page, status = page_of_form(request), HTTPStatus.UNAUTHORIZED
+    return await _page(request, web_of(request), page, status, "sign_in.not_sent", comment=comment)
 
 
 @router.post("/sign-in")
@@ -197,7 +208,14 @@ async def _wait(request: Request, web: Web, next_page: str, wait: timedelta) -> 
 
 
 async def _page(
-    request: Request, web: Web, next_page: str, status: int = 200, fault: str = "", *, minutes: int = 0
+    request: Request,
+    web: Web,
+    next_page: str,
+    status: int = 200,
+    fault: str = "",
+    *,
+    minutes: int = 0,
+    comment: str = "",
 ) -> Response:
     people = await web.gate.people()
     may_type = may_type_a_name(request)
@@ -208,6 +226,7 @@ async def _page(
         next_page=own_path(next_page),
         fault=fault,
         minutes=minutes,
+        comment=comment,
         login_host=web.login.provider.host if web.login is not None else "",
         may_type=may_type,
         # People who may type a name see the list anyway; others must not learn who is on it.
