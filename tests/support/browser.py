@@ -14,9 +14,19 @@ from tests.support.wait_limit import WAIT_LIMIT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _AXE = PROJECT / "tests" / "support" / "axe" / "axe.min.js"
+# Playwright disables these features with the same flag, of which Chromium uses only the last.
+_OF_PLAYWRIGHT = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding",
+    "ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect", "TcpPortRandomizationWin",
+    "OptimizationHints", "NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch",
+)  # fmt: skip
+# The suggestions of the address bar are pages too: they take half of the processor time of a new window.
+_SUGGESTIONS = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup")
 FLAGS = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
+    f"--disable-features={','.join((*_OF_PLAYWRIGHT, *_SUGGESTIONS))}",
 )  # fmt: skip
 expect.set_options(timeout=WAIT_LIMIT * 1_000)  # five seconds by default
 
