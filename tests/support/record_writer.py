@@ -21,9 +21,23 @@ from tests.support.wait_limit import WAIT_LIMIT
 
 KEY = "plan-1:f:1"
 
-# The modules are imported once, in a server without threads; each process is a copy of the server.
+# The modules are imported once, in a server without threads; each process is a copy of the server, which also
+# needs what the tests and their functions import.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload([__name__])
+_PROCESSES.set_forkserver_preload(
+    [
+        __name__,
+        "alembic.command",
+        "plangate.audit.inspection",
+        "plangate.audit.sealing",
+        "psycopg",
+        "pytest",
+        "sqlalchemy.dialects.postgresql",
+        "sqlalchemy.dialects.sqlite",
+        "tests.support.claimers",
+        "tests.support.limit_claimers",
+    ]
+)
 
 
 def run_ref(workflow_id: str = "plan-1", chain_id: str = "chain-1", request: str = "Do it.") -> RunRef:
