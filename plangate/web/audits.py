@@ -23,7 +23,8 @@ LONGEST: Final = timedelta(hours=1)
 """How long an audit may take; the command line sets no limit."""
 MOST_COPIES: Final = 4
 """The maximum number of exports downloaded at a time; each uses disk space until it is complete."""
-_LONGEST_LINE: Final = 64_000_000  # maximum bytes of a line
+LONGEST_LINE: Final = 64_000_000
+"""The maximum number of bytes of a line that the process writes."""
 _PIECE: Final = 65_536
 _log = structlog.get_logger(__name__)
 
@@ -185,9 +186,7 @@ class Audits:
     ) -> AsyncIterator[Process]:
         """Run the process while the block runs, for at most `LONGEST`."""
         task = task_of(self._settings, what, since, until)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", BOOT, str(PROJECT)), stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
-        )
+        process = await start_process(BOOT)
         try:
             async with asyncio.timeout(LONGEST.total_seconds()):
                 assert process.stdin is not None
@@ -203,6 +202,13 @@ class Audits:
                 with suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
+
+
+async def start_process(code: str) -> Process:
+    """Start Python with this code, which reads its task from its standard input."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code, str(PROJECT)), stdin=PIPE, stdout=PIPE, limit=LONGEST_LINE
+    )
 
 
 async def _output_of(process: Process) -> AsyncIterator[OutputLine]:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from plangate.records.database import Database
+from plangate.web import audits
+from tests.support.forked_audit import start_forked_audit
 from tests.support.fresh_records import fresh_records
 from tests.support.notices import NoticeHarness, StoringChannel
 from tests.support.postgres import PostgresServer
@@ -42,3 +44,9 @@ def channel() -> StoringChannel:
 def harness(database: Database, channel: StoringChannel) -> NoticeHarness:
     """One process that sends notices through ``channel``."""
     return NoticeHarness(database, channel)
+
+
+@pytest.fixture
+def forked_audits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the process of each audit; those of `tests/acceptance/test_audit_on_a_page.py` are started."""
+    monkeypatch.setattr(audits, "start_process", start_forked_audit)

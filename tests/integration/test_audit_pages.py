@@ -41,6 +41,7 @@ from tests.support.shown_runs import (
 from tests.support.wait_limit import WAIT_LIMIT
 from tests.support.web_routes import all_routes
 
+pytestmark = pytest.mark.usefixtures("forked_audits")
 AUDITED = PEOPLE + '[[person]]\nname = "ada"\nroles = ["auditor"]\n'
 NOTE = plan(step("note", "Note it", text="short"))
 AUDITORS = Requirement(

@@ -99,6 +99,7 @@ async def test_an_unread_download_ends_together_with_its_producer(
     assert all(message.get("more_body", True) for message in sent)  # the file must not look complete
 
 
+@pytest.mark.usefixtures("forked_audits")
 async def test_other_audits_do_not_wait_for_downloads_and_few_exports_wait_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
