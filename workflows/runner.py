@@ -1,31 +1,40 @@
-"""Run workflows past three limits of the SDK, each of which would block a run for ever.
+"""Run workflows past limits of the SDK, each of which would block a run for ever.
 
 * An update of 2 to 4 MB reaches a worker, but the server cannot store it. The SDK's response to an update
   contains the whole update, even if it is rejected, so each workflow task that answers it would fail. Such an
   update gets no answer: if a workflow task succeeds without an answer to an update, the server rejects it.
-* While a local activity runs, the SDK answers a query by completing the workflow task. If the activity ends
-  at that moment, the history contains its result in this task, but the workflow gets the result in the next
-  task, after the messages that arrived with it. A replay takes the result first, and its commands have
-  another order than the history. So such a workflow task is failed before it changes anything; the server
-  repeats it, and the worker starts from the history (docs/decisions/0081).
+* The SDK answers a query while a local activity runs, by completing the workflow task. If the activity ends
+  at that moment, the history contains its result, but not what the workflow does next. The SDK then repeats
+  this without the messages to the server, or in another order (docs/decisions/0081). So the queries of a
+  workflow task are answered when its local activities have ended.
+* If a local activity ends between two workflow tasks, the workflow gets its result together with the news of
+  the second one. A replay delivers it after them. So they are always processed in this order.
+* A query that waited for a worker arrives with the whole history, which may already contain news for the next
+  workflow task. The SDK would process them with the query, before the messages that the task brings; a
+  replay processes all of them at once. So such a query fails. Only a workflow task changes the size of the
+  history that the SDK reports.
 * If a history cannot be replayed, the SDK logs this only at the first attempt of a workflow task.
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from shlex import quote
 from typing import Final
 
-from temporalio.bridge.proto.workflow_activation import RemoveFromCache, WorkflowActivation
+from temporalio.bridge.proto.workflow_activation import (
+    RemoveFromCache,
+    WorkflowActivation,
+    WorkflowActivationJob,
+)
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
 
 LARGEST_UPDATES: Final = 2_000_000
 """The maximum total size of the new updates in one workflow task, in bytes: less than the server's limits of
 2 MB for a payload and 4 MB for a response."""
-_MERGED: Final = (
-    "The result of a local activity arrived together with newer messages. This workflow task is repeated, so "
-    "that the run can be replayed; nothing is lost."
-)
+_QUERY_WITHOUT_TASK: Final = "legacy_query"
+"""The id that the SDK gives to a query that does not belong to a workflow task."""
+_NO_TASK: Final = "The run has received something that it must process before it can answer. Query it again."
 _NOT_REPLAYABLE: Final = (
     "The history of this run cannot be replayed, so this worker cannot continue it. Restore the version of "
     "the worker that wrote the history, or start the run again from its record: temporal workflow reset "
@@ -38,29 +47,107 @@ class Runner(UnsandboxedWorkflowRunner):
     """Runs workflows without the sandbox, and within these limits."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        """Return an instance that checks each activation first."""
+        """Return an instance whose activations are checked first."""
         instance = super().create_instance(det)
-        activate, processed = instance.activate, 0
-
-        def activate_checked(act: WorkflowActivation) -> WorkflowActivationCompletion:
-            nonlocal processed
-            is_new_task, processed = act.history_length > processed, act.history_length
-            if is_new_task and _merges_results(act):
-                completion = WorkflowActivationCompletion()
-                completion.failed.failure.message = _MERGED
-                return completion
-            _remove_large_updates(act)
-            _log_if_not_replayable(act, det.info.workflow_id)
-            return activate(act)
-
-        instance.activate = activate_checked  # type: ignore[method-assign]  # the class is private
+        activations = _Activations(instance.activate, det.info.workflow_id)
+        instance.activate = activations.process  # type: ignore[method-assign]  # the class is private
         return instance
 
 
-def _merges_results(act: WorkflowActivation) -> bool:
-    """Whether results of local activities come together with what the new workflow task brings."""
-    results = [job for job in act.jobs if job.HasField("resolve_activity") and job.resolve_activity.is_local]
-    return bool(results) and len(results) < len(act.jobs) and not act.is_replaying
+class _Activations:
+    """The activations of one run, in order."""
+
+    def __init__(
+        self, activate: Callable[[WorkflowActivation], WorkflowActivationCompletion], workflow_id: str
+    ) -> None:
+        self._activate = activate
+        self._workflow_id = workflow_id
+        self._local_activities: set[int] = set()  # those that are running
+        self._queries: WorkflowActivation | None = None  # those that are answered later in this task
+        self._history_length = self._history_size = 0
+
+    def process(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """Process an activation, within the limits."""
+        _remove_large_updates(act)
+        _log_if_not_replayable(act, self._workflow_id)
+        if act.history_length > self._history_length:
+            if not act.is_replaying and act.history_size_bytes == self._history_size > 0:
+                return _failed(_NO_TASK)
+            self._history_length, self._history_size = act.history_length, act.history_size_bytes
+            self._queries = None  # the server sends them again with the new workflow task
+        if self._local_activities and _is_answered_with_task(act):
+            self._queries = act
+            return _no_commands()
+        completion = self._processed(_one_by_one(act))
+        if self._queries is not None and not self._local_activities and _may_end_task(completion):
+            completion.MergeFrom(self._activate(self._queries))
+            self._queries = None
+        return completion
+
+    def _processed(self, acts: Sequence[WorkflowActivation]) -> WorkflowActivationCompletion:
+        """Process activations one after the other; return one completion with the commands of all."""
+        completion = _no_commands()
+        for act in acts:
+            self._local_activities -= {job.resolve_activity.seq for job in act.jobs if _is_local_result(job)}
+            completion.MergeFrom(self._activate(act))
+            if completion.HasField("failed"):
+                break
+            self._local_activities |= {
+                command.schedule_local_activity.seq
+                for command in completion.successful.commands
+                if command.HasField("schedule_local_activity")
+            }
+        return completion
+
+
+def _is_answered_with_task(act: WorkflowActivation) -> bool:
+    """Whether the activation contains the queries of a workflow task; others come without a task."""
+    return any(
+        job.HasField("query_workflow") and job.query_workflow.query_id != _QUERY_WITHOUT_TASK
+        for job in act.jobs
+    )
+
+
+def _may_end_task(completion: WorkflowActivationCompletion) -> bool:
+    """Whether the workflow task may end here, as it does with the answer to a query.
+
+    The SDK reports at once that an activity is cancelled, so the workflow continues in the same task.
+    """
+    return completion.HasField("successful") and not any(
+        command.HasField("request_cancel_activity") for command in completion.successful.commands
+    )
+
+
+def _is_local_result(job: WorkflowActivationJob) -> bool:
+    return job.HasField("resolve_activity") and job.resolve_activity.is_local
+
+
+def _one_by_one(act: WorkflowActivation) -> list[WorkflowActivation]:
+    """Return what a replay would process: each result of a local activity separately, at the end."""
+    results = [job for job in act.jobs if _is_local_result(job)]
+    others = [job for job in act.jobs if not _is_local_result(job)]
+    batches = [*([others] if others else []), *([result] for result in results)]
+    return [act] if len(batches) == 1 else [_with_jobs(act, jobs) for jobs in batches]
+
+
+def _with_jobs(act: WorkflowActivation, jobs: Sequence[WorkflowActivationJob]) -> WorkflowActivation:
+    copy = WorkflowActivation()
+    copy.CopyFrom(act)
+    del copy.jobs[:]
+    copy.jobs.extend(jobs)
+    return copy
+
+
+def _failed(why: str) -> WorkflowActivationCompletion:
+    completion = WorkflowActivationCompletion()
+    completion.failed.failure.message = why
+    return completion
+
+
+def _no_commands() -> WorkflowActivationCompletion:
+    completion = WorkflowActivationCompletion()
+    completion.successful.SetInParent()
+    return completion
 
 
 def _remove_large_updates(act: WorkflowActivation) -> None:

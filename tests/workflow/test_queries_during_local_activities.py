@@ -1,7 +1,8 @@
-"""A run can be replayed even if a query was answered while one of its local activities was running.
+"""A query does not change the order in which a run processes messages and results, so the run replays.
 
-The SDK then completes the workflow task early. The result of an activity that ended during the query is in
-the history of that task, but the workflow gets it with the messages of the next one.
+While a local activity runs, the SDK would answer a query at once, by ending the workflow task. The history
+would then contain the result of an activity that ended during the query, but not what the workflow did next.
+With a query that waited for a worker, the SDK would process news before the workflow task that brings them.
 """
 
 import asyncio
@@ -80,10 +81,12 @@ class _LateResult(ActivityInboundInterceptor):
         return result
 
 
-async def _approve_by_update(gate: Gate, workflow_id: str) -> "asyncio.Task[Any]":
+async def _approve_by_update(
+    gate: Gate, workflow_id: str, plan: str | None = None
+) -> "asyncio.Task[DecisionAnswer]":
     status = gate.recorded(workflow_id)
     assert status is not None
-    message = {"decision": "approve", "by": "dana", "plan": status.fingerprint}
+    message = {"decision": "approve", "by": "dana", "plan": plan or status.fingerprint}
     updating = asyncio.create_task(
         gate.handle(workflow_id).execute_update("decide", message, result_type=DecisionAnswer)
     )
@@ -108,8 +111,8 @@ async def _overlap(gate: Gate, workflow_id: str, meeting: Meeting, send: Callabl
     config = gate.client.config()
     config["interceptors"] = [*config["interceptors"], meeting]
     async with gate.worker(Client(**config)):
-        await asyncio.to_thread(meeting.asked.wait, 10)
         await asyncio.to_thread(meeting.recorded.wait, 10)
+        assert not await asyncio.to_thread(meeting.asked.wait, _ON_THE_WAY)
         answer = await send(gate, workflow_id)
         meeting.sent.set()
         await query
@@ -119,11 +122,15 @@ async def _overlap(gate: Gate, workflow_id: str, meeting: Meeting, send: Callabl
     return result.outcome
 
 
-async def _replays(gate: Gate, workflow_id: str) -> bool:
-    """Replay the history of the run; return whether one of its workflow tasks was repeated."""
+async def _check_history(gate: Gate, workflow_id: str) -> None:
+    """Check that the run replays, and that none of its workflow tasks was repeated."""
     history = await gate.handle(workflow_id).fetch_history()
     await Replayer(workflows=[PlanApproval], data_converter=DATA_CONVERTER).replay_workflow(history)
-    return any(event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED for event in history.events)
+    types = {event.event_type for event in history.events}
+    assert not types & {
+        EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+    }
 
 
 @pytest.mark.parametrize("ends", ["during the query", "after the query"])
@@ -136,18 +143,42 @@ async def test_a_message_during_the_draft_is_processed_and_the_run_replays(
 ) -> None:
     workflow_id = await idle_gate.submit("one")
     assert await _overlap(idle_gate, workflow_id, Meeting(ends), send) == outcome
-    assert await _replays(idle_gate, workflow_id) == (ends == "during the query")
+    await _check_history(idle_gate, workflow_id)
     assert idle_gate.notebook.texts() == (["one"] if outcome == "executed" else [])
 
 
 @pytest.mark.parametrize("ends", ["during the query", "after the query"])
+@pytest.mark.parametrize("admitted", ["signal", "update"])
 @pytest.mark.parametrize("send", [_approve_by_update, _approve_by_signal])
 async def test_a_message_during_an_admission_is_processed_and_the_run_replays(
-    idle_gate: Gate, send: Any, ends: Any
+    idle_gate: Gate, send: Any, admitted: str, ends: Any
 ) -> None:
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
     await idle_gate.signal(status, plan="0" * 12)
+    if admitted == "update":
+        refused = await _approve_by_update(idle_gate, status.workflow_id, plan="1" * 12)
     assert await _overlap(idle_gate, status.workflow_id, Meeting(ends), send) == "executed"
-    assert await _replays(idle_gate, status.workflow_id) == (ends == "during the query")
+    if admitted == "update":
+        assert not (await refused).accepted
+    await _check_history(idle_gate, status.workflow_id)
     assert idle_gate.notebook.texts() == ["one"]
+
+
+async def test_news_that_arrive_with_a_query_are_processed_in_the_workflow_task(idle_gate: Gate) -> None:
+    gate, texts = idle_gate, [f"note {number}" for number in range(10)]
+    async with gate.worker():
+        runs = [await gate.in_review(text) for text in texts]
+    queries = [asyncio.create_task(gate.handle(run.workflow_id).query("status")) for run in runs]
+    await asyncio.sleep(_ON_THE_WAY)
+    for run in runs:
+        await gate.signal(run, plan="0" * 12)
+    answers = [await _approve_by_update(gate, run.workflow_id) for run in runs]
+    async with gate.worker():
+        assert all(answer.accepted for answer in await asyncio.gather(*answers))
+        for run in runs:
+            assert (await gate.result(run.workflow_id)).outcome == "executed"
+        await asyncio.gather(*queries, return_exceptions=True)
+    for run in runs:
+        await _check_history(gate, run.workflow_id)
+    assert sorted(gate.notebook.texts()) == texts
