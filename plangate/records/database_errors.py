@@ -59,8 +59,9 @@ def is_damaged(error: BaseException) -> bool:
     """
     if isinstance(error, UnicodeDecodeError):
         return True  # SQLite's message quotes a damaged schema
-    is_unknown_format = str(_cause(error)) == "unsupported file format"  # SQLite's code is a general one
-    return is_unknown_format or _sqlite_name(error).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
+    said = str(_cause(error))  # SQLite's code is a general one, and Python's module has none
+    is_unreadable = said == "unsupported file format" or said.startswith("Could not decode to UTF-8")
+    return is_unreadable or _sqlite_name(error).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
 
 
 def is_full(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, event, inspect
+from sqlalchemy import Connection, Inspector, Table, event, inspect
 from sqlalchemy.engine import Engine
 
 from plangate.domain.errors import OperatorError
@@ -22,7 +22,7 @@ from plangate.records.database import LOCK_WAIT_SECONDS
 from plangate.records.database_errors import is_damaged
 from plangate.records.sqlite_file import set_option
 from plangate.web.database import create_tables, engine_for
-from plangate.web.index_tables import lines, metadata
+from plangate.web.index_tables import metadata
 
 _VERSIONS: Final = slice(18, 20)  # in SQLite's header: which versions may write and read the file
 _NEWEST_VERSION: Final = 2
@@ -94,9 +94,13 @@ def _is_damaged(path: Path) -> bool:
     with closing(sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS)) as connection:
         connection.text_factory = bytes  # the result about a damaged schema may not be text
         try:
-            return list(connection.execute("PRAGMA quick_check(1)")) != [(b"ok",)]
+            if list(connection.execute("PRAGMA quick_check(1)")) != [(b"ok",)]:
+                return True
+            connection.text_factory = str
+            list(connection.execute("SELECT name, tbl_name, sql FROM sqlite_schema"))  # as text
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             return is_damaged(error)  # other errors are reported when the file is opened
+    return False
 
 
 def _created(path: Path) -> Engine:
@@ -112,10 +116,13 @@ def _created(path: Path) -> Engine:
 
 
 def _create(connection: Connection) -> None:
-    """Create the tables; replace those of an older release."""
+    """Create the tables; replace those of an older release, and those with damaged columns."""
     inspector = inspect(connection)
-    if inspector.has_table("lines"):
-        known = [column["name"] for column in inspector.get_columns("lines")]
-        if known != lines.c.keys():
-            metadata.drop_all(connection)
+    existing = [table for table in metadata.sorted_tables if inspector.has_table(table.name)]
+    if any(_columns(inspector, table) != table.c.keys() for table in existing):
+        metadata.drop_all(connection)
     metadata.create_all(connection)
+
+
+def _columns(inspector: Inspector, table: Table) -> list[str]:
+    return [column["name"] for column in inspector.get_columns(table.name)]

@@ -1,5 +1,6 @@
 """The inbox's own files: several programs may create them at the same time, and may be killed meanwhile."""
 
+import re
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -124,6 +125,22 @@ def test_damaged_lists_are_not_removed_while_another_inbox_uses_them(tmp_path: P
     index = open_lists(path)
     assert not index.read(lines.select())
     index.close()
+
+
+@pytest.mark.parametrize("noise", [b"\x80", b"~", b"\xde\x80"])
+def test_lists_with_a_damaged_name_are_built_again(noise: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "lists.db"
+    open_lists(path).close()
+    intact = path.read_bytes()
+    names = {column.name for table in metadata.sorted_tables for column in table.c} | metadata.tables.keys()
+    found = [one.start() for name in names for one in re.finditer(name.encode(), intact)]
+    assert len(found) > 20
+    for start in found:
+        path.write_bytes(intact[:start] + noise + intact[start + len(noise) :])
+        index = open_lists(path)
+        for table in metadata.sorted_tables:
+            assert not index.read(table.select())
+        index.close()
 
 
 @settings(max_examples=60)
