@@ -87,8 +87,11 @@ def test_an_expression_is_true(source: str) -> None:
         ("text.matches('(')", "the regular expression is not valid"),
         ("int('1_0')", "the text is not an integer"),
         ("double(' 1')", "the text is not a number"),
+        ("double('\u0131nf')", "the text is not a number"),
+        ("double('\u0130nf')", "the text is not a number"),
         ("duration('--1h')", "the text is not a duration"),
         ("duration('1d')", "the text is not a duration"),
+        (f"duration('{'1h' * 101}')", "the text is not a duration"),
         ("timestamp('2026-02-30T00:00:00Z')", "the text is not a timestamp"),
         (
             "timestamp('9999-12-31T23:59:59Z') - timestamp('0001-01-01T00:00:00Z')",
@@ -258,6 +261,9 @@ def test_a_message_is_given_once() -> None:
 def test_a_value_of_another_type_is_no_value_of_an_expression() -> None:
     with pytest.raises(EvaluationFailed, match="set is not a value of CEL"):
         kind({1})
+    for source in ("step", "step == 1", "[step].exists(one, one == 1)", "step.a"):
+        with pytest.raises(Unclear, match="set"):
+            Condition(source).holds({"step": {1}})
 
 
 def test_the_library_for_regular_expressions_is_loaded_when_it_is_used() -> None:

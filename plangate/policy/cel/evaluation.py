@@ -34,11 +34,13 @@ def evaluate(
         EvaluationFailed: it has no value.
     """
     try:
-        return _Evaluation(variables, functions).of(expression, variables)
+        found = _Evaluation(variables, functions).of(expression, variables)
     except RecursionError:
         raise EvaluationFailed("a value is nested too deeply") from None
     except UnicodeEncodeError:
         raise EvaluationFailed("a text is not Unicode") from None
+    kind(found)  # raises the error if it is no value of CEL
+    return found
 
 
 class _Evaluation:

@@ -31,12 +31,13 @@ Function = Callable[..., Any]
 _TIMESTAMP, _DURATION = "google.protobuf.Timestamp", "google.protobuf.Duration"
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,40}")
 _DOUBLE: Final = re.compile(
-    r"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+|(?i:inf|infinity|nan))"
+    r"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+|(?ai:inf|infinity|nan))"
 )
 _MOMENT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _LENGTH: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(h|ms|m|s|us|µs|ns)")
+_LONGEST_LENGTH: Final = 200  # characters of a duration; long ones would take seconds to add up
 _UNITS: Final = {"h": 3600 * SECOND, "m": 60 * SECOND, "s": SECOND} | {
     "ms": 10**6, "us": 10**3, "µs": 10**3, "ns": 1,
 }  # fmt: skip
@@ -165,7 +166,7 @@ def _timestamp(text: str) -> Timestamp:
 def _duration(text: str) -> Duration:
     sign = -1 if text.startswith("-") else 1
     rest = text[1:] if text.startswith(("+", "-")) else text
-    parts = _LENGTH.findall(rest)
+    parts = _LENGTH.findall(rest) if len(rest) <= _LONGEST_LENGTH else []
     if rest != "0" and (not parts or "".join(number + unit for number, unit in parts) != rest):
         raise EvaluationFailed("the text is not a duration such as 1h30m")
     return Duration(sign * int(sum(Fraction(number) * _UNITS[unit] for number, unit in parts)))
