@@ -85,6 +85,7 @@ def test_an_expression_is_true(source: str) -> None:
         ("n ? 1 : 2", "int is neither true nor false"),
         ("n.map(x, x)", "int is neither a list nor a map"),
         ("text.matches('(')", "the regular expression is not valid"),
+        (f"text.matches('{'a?' * 5_001}')", "the regular expression has more than 10,000 characters"),
         ("int('1_0')", "the text is not an integer"),
         ("double(' 1')", "the text is not a number"),
         ("double('\u0131nf')", "the text is not a number"),
@@ -198,6 +199,47 @@ def test_a_deep_value_is_no_crash() -> None:
         deep = [deep]
     with pytest.raises(Unclear, match="nested too deeply"):
         Condition("step == plan").holds({"step": deep, "plan": [deep]})
+
+
+# Without a limit, these take up to minutes, or gigabytes, for the values of a plan with 256 KiB.
+@pytest.mark.parametrize(
+    ("source", "item"),
+    [
+        ("step.all(x, x != 2)", 1),
+        ("step.map(x, [x, 1]).size() > 1", 1),
+        ("step.all(x, x in step)", 1),
+        ("2 in step || 3 in step", 1),
+        ("[step, step] == [step, step]", 1),
+        ("step.exists(x, step[0] == x + 'b')", "a"),
+        ("step.all(x, step.exists_one(y, y == x))", "a"),
+        ("{'a': step} == {'a': step} && {'a': step} == {'a': step}", "a"),
+        ("step.exists(x, request.contains(x))", "a"),
+        ("step.map(x, x + request) == []", "a"),
+        ("step.map(x, step + [x]) == []", "a"),
+        ("step.exists(x, request.matches('(.*c.*d.*){9}' + x))", "b"),
+        ("request.matches('(.*c.*d.*){100}b')", ""),
+    ],
+)
+def test_an_evaluation_takes_a_limited_number_of_operations(source: str, item: object) -> None:
+    condition = Condition(source)
+    large = {"step": [item] * 60_000, "request": "cd" * 120_000}
+    with suppress(Unclear):
+        condition.holds({"step": [item] * 50, "request": "cd" * 50})
+    for one in (condition, Condition(f"({source}) || true"), Condition(f"({source}) && false")):
+        with pytest.raises(Unclear, match="it takes more than 100,000 operations"):
+            one.holds(large)
+
+
+def test_a_plan_with_many_steps_takes_few_enough_operations() -> None:
+    steps = [
+        {"tool": f"tool{n % 7}", "number": n, "arguments": {"to": [f"{n}@a.b"] * 20}} for n in range(200)
+    ]
+    for source in (
+        "plan.steps.filter(s, s.tool == step.tool && s.arguments.to == step.arguments.to).size() == 1",
+        "plan.steps.all(s, s.arguments.to.all(to, to.endsWith('@a.b') && !to.contains('c')))",
+        "plan.steps.all(s, s.number < 100 || plan.steps.exists(o, o.number == s.number - 100))",
+    ):
+        assert Condition(source).holds({"plan": {"steps": steps}, "step": steps[9]})
 
 
 @pytest.mark.parametrize(

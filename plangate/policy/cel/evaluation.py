@@ -16,7 +16,18 @@ from plangate.policy.cel.syntax import (
     Name,
     Select,
 )
-from plangate.policy.cel.values import TYPES, EvaluationFailed, found_in, from_json, items_of, key_of, kind
+from plangate.policy.cel.values import (
+    MAX_OPERATIONS,
+    TYPES,
+    EvaluationFailed,
+    Operations,
+    TooManyOperations,
+    found_in,
+    from_json,
+    items_of,
+    key_of,
+    kind,
+)
 
 Scope = Mapping[str, Any]
 _NO_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {}
@@ -37,6 +48,8 @@ def evaluate(
         found = _Evaluation(variables, functions).of(expression, variables)
     except RecursionError:
         raise EvaluationFailed("a value is nested too deeply") from None
+    except TooManyOperations:
+        raise EvaluationFailed(f"it takes more than {MAX_OPERATIONS:,} operations") from None
     except UnicodeEncodeError:
         raise EvaluationFailed("a text is not Unicode") from None
     kind(found)  # raises the error if it is no value of CEL
@@ -47,8 +60,10 @@ class _Evaluation:
     def __init__(self, variables: Scope, functions: Mapping[str, Callable[..., Any]]) -> None:
         self._variables = variables
         self._functions = functions
+        self._operations = Operations()
 
     def of(self, node: Expression, scope: Scope) -> Any:
+        self._operations.count()
         match node:
             case Literal(value):
                 return value
@@ -67,7 +82,7 @@ class _Evaluation:
             case Call(function, arguments):
                 values = [self.of(one, scope) for one in arguments]
                 own = self._functions.get(function)
-                return call(function, values) if own is None else own(*values)
+                return call(function, values, self._operations) if own is None else own(*values)
             case Logic(is_or, operands):
                 return self._joined(((one, scope) for one in operands), is_or=is_or)
             case Conditional(condition, yes, no):

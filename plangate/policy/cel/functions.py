@@ -17,6 +17,7 @@ from plangate.policy.cel.values import (
     TYPES,
     Duration,
     EvaluationFailed,
+    Operations,
     Timestamp,
     equal,
     found_in,
@@ -42,12 +43,18 @@ _UNITS: Final = {"h": 3600 * SECOND, "m": 60 * SECOND, "s": SECOND} | {
     "ms": 10**6, "us": 10**3, "µs": 10**3, "ns": 1,
 }  # fmt: skip
 _ZONE: Final = re.compile(r"([+-]?)([0-9]{2}):([0-9]{2})")
+_SIZED: Final = frozenset({str, bytes, list})
+_ITEMS_PER_OPERATION: Final = 100
+_LONGEST_PATTERN: Final = 10_000  # compiling "a?a?a?…" takes time that is quadratic in its length
+_REGEX_STEPS_PER_OPERATION: Final = 4_000
+_COUNTING: Final = frozenset({"==", "!=", "in", "matches", ".matches"})
+"""The functions that count their operations."""
 _FIRST_WITH_EXPONENT: Final = 1e21
 _TRUE: Final = frozenset({"1", "t", "true", "TRUE", "True"})
 _FALSE: Final = frozenset({"0", "f", "false", "FALSE", "False"})
 
 
-def call(name: str, arguments: list[Any]) -> Any:
+def call(name: str, arguments: list[Any], operations: Operations) -> Any:
     """Return the result of a standard function.
 
     Raises:
@@ -58,7 +65,10 @@ def call(name: str, arguments: list[Any]) -> Any:
     if function is None:
         of = " and ".join(kinds) or "nothing"
         raise EvaluationFailed(f"{name.lstrip('.')} cannot be used with {of}")
-    return function(*arguments)
+    for one in arguments:
+        if type(one) in _SIZED:
+            operations.count(len(one) // _ITEMS_PER_OPERATION)
+    return function(*arguments, operations) if name in _COUNTING else function(*arguments)
 
 
 # Numbers
@@ -136,6 +146,8 @@ def _decoded(value: bytes) -> str:
 def _pattern(pattern: str) -> Any:
     import re2  # noqa: PLC0415  few policies use regular expressions
 
+    if len(pattern) > _LONGEST_PATTERN:
+        raise EvaluationFailed(f"the regular expression has more than {_LONGEST_PATTERN:,} characters")
     options = re2.Options()
     options.log_errors = False
     try:
@@ -145,8 +157,10 @@ def _pattern(pattern: str) -> Any:
         raise EvaluationFailed(f"the regular expression is not valid: {reason}") from None
 
 
-def _matches(text: str, pattern: str) -> bool:
-    return _pattern(pattern).search(text) is not None
+def _matches(text: str, pattern: str, operations: Operations) -> bool:
+    expression = _pattern(pattern)
+    operations.count(len(text) * expression.programsize // _REGEX_STEPS_PER_OPERATION)
+    return expression.search(text) is not None
 
 
 # Times
@@ -227,17 +241,17 @@ def _milliseconds(value: Timestamp, zone: str = "UTC") -> int:
 # The tables
 
 
-def _contains(item: Any, container: Any) -> bool:
+def _contains(item: Any, container: Any, operations: Operations) -> bool:
     if type(container) is dict:
         return key_of(item) in container
     if type(container) is not list:
         raise EvaluationFailed(f"in cannot be used with {kind(container)}")
-    return any(equal(item, one) for one in items_of(container))
+    return any(equal(item, one, operations) for one in items_of(container))
 
 
 _GENERIC: Final[Mapping[tuple[str, int], Function]] = {
     ("==", 2): equal,
-    ("!=", 2): lambda one, other: not equal(one, other),
+    ("!=", 2): lambda one, other, operations: not equal(one, other, operations),
     ("in", 2): _contains,
     ("[]", 2): found_in,
     ("dyn", 1): lambda value: value,

@@ -7,16 +7,42 @@ classes of this module are the others. Equality and keys of maps follow CEL: ``1
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from types import NoneType
 from typing import Any, Final
 
 SECOND: Final = 10**9
+MAX_OPERATIONS: Final = 100_000
+"""How many operations an evaluation may take: about 0.1 seconds."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _END = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND  # the years 1 to 9999
 
 
 class EvaluationFailed(Exception):
     """An expression has no value; ``str()`` says why."""
+
+
+class TooManyOperations(Exception):
+    """An expression takes more than `MAX_OPERATIONS`; no other part of the expression outweighs this."""
+
+
+class Operations:
+    """Counts the operations of one evaluation: unlike its time, they are the same on each machine."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MAX_OPERATIONS
+
+    def count(self, operations: int = 1) -> None:
+        """Count operations.
+
+        Raises:
+            TooManyOperations: they are too many.
+        """
+        self._left -= operations
+        if self._left < 0:
+            raise TooManyOperations
 
 
 class Uint(int):
@@ -120,14 +146,17 @@ def from_json(value: Any) -> Any:
     return value
 
 
-def equal(one: Any, other: Any) -> bool:
+def equal(one: Any, other: Any, operations: Operations) -> bool:
     """Return whether two values are equal; values of different types are not, except numbers."""
+    operations.count()
     one, other = from_json(one), from_json(other)
     kinds = kind(one), kind(other)
     if kinds == ("list", "list"):
-        return len(one) == len(other) and all(map(equal, one, other))
+        return len(one) == len(other) and all(map(equal, one, other, repeat(operations)))
     if kinds == ("map", "map"):
-        return len(one) == len(other) and all(key in other and equal(one[key], other[key]) for key in one)
+        return len(one) == len(other) and all(
+            key in other and equal(one[key], other[key], operations) for key in one
+        )
     if kinds[0] != kinds[1] and "double" in kinds and NUMBERS.issuperset(kinds):
         return float(one) == float(other)
     return (kinds[0] == kinds[1] or NUMBERS.issuperset(kinds)) and bool(one == other)
