@@ -129,9 +129,19 @@ def _misspelled(tree: Expression) -> Iterator[str]:
                 yield f"{cut(one_line(text), 60)!r} never matches; {instead}"
     for node in nodes:
         match node:
-            case Call("[]", (Select(_, "headers") | Name("headers"), Literal(str(name)))):
-                if name != name.lower() or "_" in name:
-                    yield f"the header {cut(one_line(name), 60)!r} never matches; {instead}"
+            case (
+                Select(headers, str(name))
+                | Call("[]", (headers, Literal(str(name))))
+                | Call("in", (Literal(str(name)), headers))
+            ) if _are_headers(headers) and (name != name.lower() or "_" in name):
+                yield f"the header {cut(one_line(name), 60)!r} never matches; {instead}"
+
+
+def _are_headers(node: Expression) -> bool:
+    match node:
+        case Select(_, "headers") | Name("headers") | Call("[]", (_, Literal("headers"))):
+            return True
+    return False
 
 
 def _unknown_fields(root: str, path: tuple[str, ...], tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:

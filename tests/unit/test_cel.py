@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from activities.tools.registry import declarations
 from plangate.domain.plans.tool import ToolDeclaration
 from plangate.policy.cel.evaluation import evaluate
 from plangate.policy.cel.parser import MAX_DEPTH, InvalidExpression, parse
@@ -294,6 +295,25 @@ def test_only_unknown_fields_of_variables_are_reported(source: str) -> None:
     assert list(Condition(f"{source} || step.no == 1").unknown_words(tools)) == [
         "step has no field no; it has: arguments, number, reason, tool"
     ]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "step.arguments.headers['{}'] == 'x'",
+        "step.arguments['headers']['{}'] == 'x'",
+        "step.arguments.headers.`{}` == 'x'",
+        "has(step.arguments.headers.`{}`)",
+        "'{}' in step.arguments.headers",
+    ],
+)
+def test_a_header_that_plans_write_in_another_way_is_reported(use: str) -> None:
+    tools = declarations()
+    source = f"step.tool == 'http_request' && {use}"
+    assert list(Condition(source.format("x-api-key")).unknown_words(tools)) == []
+    for name in ("X-Api-Key", "x_api_key"):
+        (message,) = Condition(source.format(name)).unknown_words(tools)
+        assert message.startswith(f"the header '{name}' never matches")
 
 
 def test_a_message_is_given_once() -> None:
