@@ -95,6 +95,7 @@ def test_an_expression_is_true(source: str) -> None:
         ("duration('1d')", "the text is not a duration"),
         (f"duration('{'1h' * 101}')", "the text is not a duration"),
         ("timestamp('2026-02-30T00:00:00Z')", "the text is not a timestamp"),
+        ("timestamp('2026-02-28T00:00:00+00:99')", "the text is not a timestamp"),
         (
             "timestamp('9999-12-31T23:59:59Z') - timestamp('0001-01-01T00:00:00Z')",
             "the duration is out of range",
