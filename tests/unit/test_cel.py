@@ -232,6 +232,17 @@ def test_an_evaluation_takes_a_limited_number_of_operations(source: str, item: o
             one.holds(large)
 
 
+@pytest.mark.parametrize("pattern", ["a{}", "(a?b?c?){{1000}}{}", r"(\p{{L}}?){{1000}}{}"])
+def test_an_evaluation_compiles_a_limited_number_of_regular_expressions(pattern: str) -> None:
+    patterns = [pattern.format(n) for n in range(1_000)]
+    condition = Condition("step.exists(one, request.matches(one))")
+    with pytest.raises(Unclear, match="it takes more than 100,000 operations"):
+        condition.holds({"step": patterns, "request": "x"})
+    assert not Condition("step.exists(one, request.matches('^a.b$'))").holds(
+        {"step": patterns, "request": "x"}
+    )
+
+
 def test_a_plan_with_many_steps_takes_few_enough_operations() -> None:
     steps = [
         {"tool": f"tool{n % 7}", "number": n, "arguments": {"to": [f"{n}@a.b"] * 20}} for n in range(200)

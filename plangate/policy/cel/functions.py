@@ -46,6 +46,7 @@ _ZONE: Final = re.compile(r"([+-]?)([0-9]{2}):([0-9]{2})")
 _SIZED: Final = frozenset({str, bytes, list})
 _ITEMS_PER_OPERATION: Final = 100
 _LONGEST_PATTERN: Final = 10_000  # compiling "a?a?a?…" takes time that is quadratic in its length
+_LARGEST_PATTERN: Final = 1024 * 1024  # bytes when it is compiled, which takes up to 6 ms
 _REGEX_STEPS_PER_OPERATION: Final = 4_000
 _COUNTING: Final = frozenset({"==", "!=", "in", "matches", ".matches"})
 """The functions that count their operations."""
@@ -150,6 +151,7 @@ def _pattern(pattern: str) -> Any:
         raise EvaluationFailed(f"the regular expression has more than {_LONGEST_PATTERN:,} characters")
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = _LARGEST_PATTERN
     try:
         return re2.compile(pattern, options)
     except re2.error as error:
@@ -158,6 +160,7 @@ def _pattern(pattern: str) -> Any:
 
 
 def _matches(text: str, pattern: str, operations: Operations) -> bool:
+    operations.count_pattern(pattern)
     expression = _pattern(pattern)
     operations.count(len(text) * expression.programsize // _REGEX_STEPS_PER_OPERATION)
     return expression.search(text) is not None

@@ -16,6 +16,7 @@ MAX_OPERATIONS: Final = 100_000
 """How many operations an evaluation may take: about 0.1 seconds."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _END = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND  # the years 1 to 9999
+_OPERATIONS_OF_COMPILING: Final = 1_000  # a regular expression
 
 
 class EvaluationFailed(Exception):
@@ -29,10 +30,11 @@ class TooManyOperations(Exception):
 class Operations:
     """Counts the operations of one evaluation: unlike its time, they are the same on each machine."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_left", "_patterns")
 
     def __init__(self) -> None:
         self._left = MAX_OPERATIONS
+        self._patterns: set[str] = set()
 
     def count(self, operations: int = 1) -> None:
         """Count operations.
@@ -43,6 +45,12 @@ class Operations:
         self._left -= operations
         if self._left < 0:
             raise TooManyOperations
+
+    def count_pattern(self, pattern: str) -> None:
+        """Count the operations of compiling a regular expression, once for each."""
+        if pattern not in self._patterns:
+            self._patterns.add(pattern)
+            self.count(_OPERATIONS_OF_COMPILING)
 
 
 class Uint(int):
