@@ -192,7 +192,14 @@ def _parse_and_act() -> int:
         hint = f"see {command} --help"
         if isinstance(error, click.NoSuchOption):
             hint += f", or write an id that begins with - after --, as in {command} -- -ID"
-        return end_with(f"{error.format_message().rstrip('.')}; {hint}.", Exit.USAGE)
+        return end_with(f"{_what_is_wrong(error)}; {hint}.", Exit.USAGE)
+
+
+def _what_is_wrong(error: click.UsageError) -> str:
+    """Return Click's message without its punctuation, because a hint follows."""
+    if isinstance(error, (click.NoSuchOption, click.exceptions.NoSuchCommand)) and error.possibilities:
+        return f"{error.message.rstrip('.')} (did you mean {' or '.join(error.possibilities)}?)"
+    return error.format_message().rstrip(".")
 
 
 def installed() -> NoReturn:

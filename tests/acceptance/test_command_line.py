@@ -165,7 +165,15 @@ def test_running_without_a_command_prints_the_help(typed: Typed) -> None:
     ("words", "message"),
     [
         (["nosuch"], "No such command 'nosuch'"),
+        (
+            ["stauts", "x"],
+            "No such command 'stauts' (did you mean status or start?); see python starter.py --help",
+        ),
         (["start", "--nosuch"], "No such option '--nosuch'"),
+        (
+            ["pending", "--limt", "1"],
+            "No such option '--limt' (did you mean --limit?); see python starter.py pend",
+        ),
         (["start", "--timeout"], "requires an argument; see python starter.py start --help"),
         (["pending", "--limit", "x"], "'--limit': it must be a whole number; see"),
         (["pending", "--limit", "-1"], "'--limit': it must be at least 0; see"),
