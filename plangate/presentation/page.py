@@ -22,10 +22,12 @@ LABEL_WIDTH: Final = 12
 _WIDEST_LABEL: Final = 26
 _BAR: Final = "│ "
 _FOLDED_BAR: Final = "┊ "  # continues the previous line; the text has no line break
-_NARROWEST: Final = 20
+_NARROWEST: Final = 8  # if there is less room for the text, its indentation is one space
+_WIDEST_CHARACTER: Final = 2
 _LIST_ON_ONE_LINE: Final = 100
 REORDERED: Final = "This contains right-to-left letters and may be shown in a different order; exactly: {}"
 EXACT: Final = "status ID --json"
+_INDENTATION: Final = re.compile("^ +")
 _SHELL_WORDS: Final = re.compile(r"(?:[^\s'\"\\]|\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\")+|\S")
 
 
@@ -187,11 +189,13 @@ def _folded(row: Row, width: int) -> Iterator[Row]:
 
 
 def _at_spaces(row: Row, width: int) -> Iterator[Row]:
-    margin = row.margin
-    room = width - max(cell_len(margin), cell_len(row.folded_margin))
-    for line in fold(row.text, max(room, _NARROWEST)):
+    margin, folded = row.margin, row.folded_margin
+    if width - max(cell_len(margin), cell_len(folded)) < _NARROWEST:
+        margin, folded = _INDENTATION.sub(" ", margin), _INDENTATION.sub(" ", folded)
+    room = width - max(cell_len(margin), cell_len(folded))
+    for line in fold(row.text, max(room, _WIDEST_CHARACTER)):
         yield replace(row, margin=margin, text=line)
-        margin = row.folded_margin
+        margin = folded
 
 
 def _broken_command(row: Row, width: int) -> Iterator[Row]:
@@ -244,21 +248,28 @@ def _indent(margin: str) -> str:
 
 
 def fold(text: str, width: int) -> Iterator[str]:
-    """Yield ``text`` in pieces of at most ``width`` cells, broken at spaces if possible."""
+    """Yield ``text`` in pieces of at most ``width`` cells, broken at spaces if possible.
+
+    A space for which a full piece has no room is left out.
+    """
     if cell_len(text) <= width:
         yield text
         return
     start, cells, after_space = 0, 0, 0
     for position, char in enumerate(text):
         size = cell_len(char)
-        if cells + size > width:
+        if cells + size > width + (char == " "):
             end = after_space if after_space > start else position
-            yield text[start:end]
+            yield _without_overhang(text[start:end], width)
             start, cells = end, cell_len(text[end:position])
         cells += size
         if char == " ":
             after_space = position + 1
-    yield text[start:]
+    yield _without_overhang(text[start:], width)
+
+
+def _without_overhang(piece: str, width: int) -> str:
+    return piece if cell_len(piece) <= width else piece[:-1]
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -105,6 +105,33 @@ def test_the_width_is_that_of_the_terminal_or_of_the_setting(
         assert Console(terminal.stream).width == width
 
 
+def hostile_page(text: str) -> Page:
+    """A page with the text at each indentation."""
+    made = Page()
+    made.entry("", text)
+    made.note(text, indent=6)
+    made.field("summary", text)
+    made.words("request", f"{text}\n{text}")
+    made.block(text, indent=8, mark="+ ")
+    made.arguments({"a": {"long": {"name of an argument": text}}, "body": f"{text}\n{text}"}, indent=6)
+    return made
+
+
+@pytest.mark.parametrize("text", ["Approved " * 30, "x" * 200, "表" * 100, "two  spaces  " * 20, " " * 99])
+def test_no_text_reaches_the_left_edge_of_a_narrow_terminal(text: str) -> None:
+    for width in (10, 12, 16, 20, 25, 28, 31, 40, 80):
+        lines = [f"{row.margin}{row.text}" for row in hostile_page(text).lines(width)]
+        assert [line for line in lines if cell_len(line) > width] == []
+        assert [line for line in lines[1:] if not line.startswith(" ")] == []
+
+
+@pytest.mark.parametrize("width", range(17, 60))
+def test_no_empty_line_separates_the_words_of_a_text(width: int) -> None:
+    page = Page()
+    page.field("to", '["billing@example.org", "customer@example.org"]')
+    assert all(row.text.strip() for row in page.lines(width))
+
+
 def test_a_closed_pipe_is_reported_once(page: Page) -> None:
     reader, writer = os.pipe()
     os.close(reader)
