@@ -49,7 +49,7 @@ COLUMNS: Final = 100
 RUN: Final = "refund-4711"
 WAIT_LIMIT: Final = 60.0  # seconds until the worker must be ready, or a page drawn
 # The pictures load no web fonts; the reader's own monospace font is used.
-ERASED: Final = re.compile(r"(?:\x1b\[\?25l)?[^\n]*\x1b\[2K(?:\x1b\[\?25h)?")
+ERASED: Final = re.compile(r"[^\n]*\x1b\[J")
 BADGE: Final = """\
 <svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{label}: {value}">
   <title>{label}: {value}</title>

@@ -72,7 +72,8 @@ class DecisionPrompt:
                 pass
             if asking.done():
                 return asking.result()
-            self._screen.err.write("\n")
+            asking.cancel()
+            await asyncio.wait([asking])
             self._say(f"No decision is needed now: {_what_happened(status, change.result())}.")
             return PromptResult.OBSOLETE
         finally:

@@ -35,15 +35,20 @@ class Keyboard:
         """Return the answer without leading and trailing spaces; None at the end of the input (Ctrl-D).
 
         A question that is wider than the terminal is wrapped at spaces, and leaves room for a short answer.
+        Without an answer, its line is ended, so that the next output starts on a line of its own.
         """
         lines = [line.rstrip() for line in fold(question, self._console.width - _ROOM_FOR_ANSWER)]
         self._console.write(self._console.styled("\n".join(lines) + " ", "bold"))
-        while b"\n" not in self._typed:
-            chunk = await self._read()
-            if not chunk:
-                self._console.write("\n")
-                return None
-            self._typed += chunk
+        try:
+            while b"\n" not in self._typed:
+                chunk = await self._read()
+                if not chunk:
+                    self._console.write("\n")
+                    return None
+                self._typed += chunk
+        except asyncio.CancelledError:
+            self._console.write("\n")
+            raise
         line, _, self._typed = self._typed.partition(b"\n")
         return line.decode(errors="replace").strip()
 

@@ -127,15 +127,13 @@ class Progress:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Hide the line while something else is asked, or printed on another stream."""
+        """Hide the line while something else is asked, or printed elsewhere; after an error, for good."""
         if self._spinner is None or not self._said:
             yield
             return
         self._spinner.stop()
-        try:
-            yield
-        finally:
-            self._spinner.start()
+        yield
+        self._spinner.start()
 
 
 def _cut(text: str, width: int) -> str:

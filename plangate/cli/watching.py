@@ -14,7 +14,6 @@ from plangate.cli.following import (
 )
 from plangate.cli.gate import DecisionPrompt, PromptResult
 from plangate.cli.progress import Progress
-from plangate.cli.screen import Screen
 from plangate.domain.escaping import one_line
 from plangate.domain.plurals import step_or_undo
 from plangate.domain.runs.audit import Outcome
@@ -67,8 +66,10 @@ class Watcher:
                     progress.note(warning)
                 if isinstance(polled, ReadFailure):
                     continue
-                with progress.paused():
-                    _print_changes(self._screen, self.last, polled)
+                changes = _changes_page(self.last, polled)
+                if changes.rows:
+                    with progress.paused():
+                        self._screen.show(changes)
                 self.last = polled
                 if is_over(polled):
                     return polled
@@ -102,10 +103,8 @@ def _interrupted_words(workflow_id: str, last: Status | None) -> str:
     return f"Stopped watching; {run} continues. To watch it again: {program()} watch {run}"
 
 
-def _print_changes(screen: Screen, before: Status | None, after: Status) -> None:
-    if screen.is_json:
-        return
+def _changes_page(before: Status | None, after: Status) -> Page:
     page = Page()
     for when, line in changes_between(before, after):
         page.entry(moment(when, with_seconds=True) if when else "", line)
-    screen.show(page)
+    return page

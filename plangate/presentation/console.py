@@ -17,9 +17,7 @@ from plangate.presentation.table import Table
 _ATTRIBUTES: Final = {"bold": "1", "dim": "2"}
 _COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _DEFAULT_WIDTH: Final = 80
-_ERASE: Final = "\r\x1b[2K"
-_HIDE_CURSOR: Final = "\x1b[?25l"
-_SHOW_CURSOR: Final = "\x1b[?25h"
+_ERASE: Final = "\r\x1b[J"  # to the end of the screen: a narrowed terminal has wrapped the line
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -92,17 +90,21 @@ class Console:
         return f"\x1b[{codes}m{text}\x1b[0m" if codes and text else text
 
     def show_line(self, line: str) -> None:
-        """Show one line, without a cursor, below everything else; it replaces the previous one."""
+        """Show one line below everything else; it replaces the previous one.
+
+        The cursor waits at its beginning, so that the echo of a key such as ``^C`` never ends in a new line.
+        It stays visible, because a process that is killed or suspended cannot show it again.
+        """
         with self._lock:
-            self._send((_ERASE if self._line else _HIDE_CURSOR) + line)
-            self._line = line
+            self._send(f"{_ERASE if self._line else ''}{line}\r")
+            self._line = f"{line}\r"
 
     def remove_line(self) -> None:
-        """Remove the line of `show_line`, and show the cursor again."""
+        """Remove the line of `show_line`."""
         with self._lock:
             if self._line:
                 self._line = ""
-                self._send(_ERASE + _SHOW_CURSOR)
+                self._send(_ERASE)
 
     def _send(self, text: str) -> None:
         if self._quiet:

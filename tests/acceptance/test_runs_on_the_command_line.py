@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.program import Home, Terminal, Typed, worker
+from tests.support.screen import Screen
 from tests.support.wait_limit import WAIT_LIMIT
 
 TEMPORAL = str(Path(sys.executable).with_name("temporal"))
@@ -228,6 +229,7 @@ def test_the_requester_learns_that_another_person_must_approve(
     screen.sees("Not understood; type e, r, c or l.")
     screen.types("\x03")
     assert screen.ends() == 130
+    assert "or [l]ater? ^C\nStopped watching; " in Screen(100).feed(screen.written).text
     screen = terminal("watch", name, "--by", "YOUR-NAME")
     assert "another person must approve" not in screen.sees("[a]pprove")
     screen.types("a\n")

@@ -14,9 +14,13 @@ from typing import TextIO
 
 @dataclass
 class Written:
-    """A stream that is a terminal, and what was written to it; this is complete once it is closed."""
+    """A stream that is a terminal, and what was written to it; this is complete once it is closed.
+
+    Bytes that are written to the descriptor ``keyboard`` are typed; the terminal echoes them.
+    """
 
     stream: TextIO
+    keyboard: int
     received: bytearray = field(default_factory=bytearray)
 
     @property
@@ -38,7 +42,7 @@ def pseudo_terminal(width: int = 80) -> Iterator[Written]:
             pass
 
     with os.fdopen(other, "w", encoding="utf-8") as stream:
-        written = Written(stream)
+        written = Written(stream, own)
         reader = Thread(target=receive)
         reader.start()
         try:

@@ -62,12 +62,12 @@ class Screen:
         match final, args:
             case "m", _:
                 pass
-            case (("h" | "l"), "?25"):
-                pass
             case "A", _:
                 self._row = max(0, self._row - int(args or 1))
-            case "K", "2":
-                self.lines[self._row] = Line()
+            case "J", "":
+                del self.lines[self._row + 1 :]
+                del self.lines[self._row].cells[self._column :]
+                self.lines[self._row].is_wrapped = False
             case _:
                 raise AssertionError(f"the screen does not support CSI {args}{final}")
 

@@ -1,5 +1,6 @@
 """The line that shows what a command waits for: one line on a terminal, nothing of which remains."""
 
+import os
 import re
 import sys
 import time
@@ -49,8 +50,40 @@ def test_the_line_moves_is_cut_and_is_removed() -> None:
     assert "waiting for 東京 and a bank that is c…" in terminal.text
     screen = Screen(WIDTH).feed(terminal.text)
     assert (screen.text, screen.wrapped) == ("", [])
-    assert terminal.text.startswith("\x1b[?25l")
-    assert terminal.text.endswith("\x1b[?25h")
+
+
+def test_a_key_that_the_terminal_echoes_does_not_keep_the_line() -> None:
+    with pseudo_terminal(WIDTH) as terminal:
+        with Progress(Console(terminal.stream)) as progress:
+            progress.update(LONG)
+            wait_for_frames(terminal)
+            os.write(terminal.keyboard, b"what?")
+            wait_for_frames(terminal, "what?")
+        terminal.stream.write("Interrupted.\n")
+    assert Screen(WIDTH).feed(terminal.text).text == "Interrupted."
+
+
+def test_the_cursor_stays_visible() -> None:
+    """A process that is killed, or suspended with Ctrl-Z, could not show it again."""
+    with pseudo_terminal(WIDTH) as terminal, Progress(Console(terminal.stream)) as progress:
+        progress.update(LONG)
+        wait_for_frames(terminal)
+    assert "\x1b[?25" not in terminal.text
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ValueError])
+def test_the_line_does_not_return_after_a_question_that_was_not_answered(
+    raised: type[BaseException],
+) -> None:
+    with pseudo_terminal(WIDTH) as terminal:
+        with suppress(raised), Progress(Console(terminal.stream)) as progress:
+            progress.update("waiting")
+            with progress.paused():
+                terminal.stream.write("Approve? ^C")
+                terminal.stream.flush()
+                raise raised
+        terminal.stream.write("\nInterrupted.\n")
+    assert Screen(WIDTH).feed(terminal.text).text == "Approve? ^C\nInterrupted."
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, ValueError])
@@ -61,7 +94,6 @@ def test_the_line_is_removed_after_an_error(raised: type[BaseException]) -> None
             raise raised
         terminal.stream.write("Interrupted.\n")
     assert Screen(WIDTH).feed(terminal.text).text == "Interrupted."
-    assert terminal.text.count("\x1b[?25h") == 1
 
 
 def test_what_is_printed_meanwhile_stays_above_the_line() -> None:
