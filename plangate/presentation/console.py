@@ -6,12 +6,14 @@ Like other programs, a console reads what the user set for their terminal: ``COL
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
 from threading import RLock
 from typing import Final, TextIO
 
-from plangate.presentation.page import Page
+from plangate.presentation.page import Fold, Page, Row, at_spaces
 from plangate.presentation.table import Table
 
 _ATTRIBUTES: Final = {"bold": "1", "dim": "2"}
@@ -37,7 +39,7 @@ class Console:
         quiet: whether to print nothing.
 
     Attributes:
-        can_redraw: whether it is a terminal that can show colours and replace a line.
+        can_redraw: whether it is a terminal that can show colours, all characters, and replace a line.
     """
 
     def __init__(self, stream: TextIO, *, width: int | None = None, quiet: bool = False) -> None:
@@ -47,7 +49,8 @@ class Console:
         self._lock = RLock()
         self._line = ""
         is_plain = os.name != "posix" or _variable("TERM").lower() in ("dumb", "unknown")
-        self.can_redraw = is_terminal(stream) and not is_plain
+        self._shows_all = _shows_all_characters(stream)
+        self.can_redraw = is_terminal(stream) and self._shows_all and not is_plain
         self._codes: Mapping[str, str] = {}
         if self.can_redraw:
             self._codes = _ATTRIBUTES if _variable("NO_COLOR") else _ATTRIBUTES | _COLOURS
@@ -67,7 +70,7 @@ class Console:
 
     def print(self, shown: Page | Table) -> None:
         """Print a page or a table."""
-        rows = shown.lines(self.width)
+        rows = chain.from_iterable(map(self._encodable, shown.lines(self.width)))
         self.write(
             "".join(
                 f"{self.styled(row.margin, row.margin_style)}{self.styled(row.text, row.style)}\n"
@@ -106,6 +109,18 @@ class Console:
                 self._line = ""
                 self._send(_ERASE)
 
+    def _encodable(self, row: Row) -> Iterable[Row]:
+        """Return a row as the stream shows it: other characters as escapes, which are wider."""
+        if self._shows_all:
+            return [row]
+        margin, folded, text = map(self._escaped, (row.margin, row.folded_margin or "  ", row.text))
+        if row.fold is not Fold.AT_SPACES or len(margin + text) <= self.width:
+            return [row]
+        return at_spaces(replace(row, margin=margin, folded_margin=folded, text=text), self.width)
+
+    def _escaped(self, text: str) -> str:
+        return text.encode(self.stream.encoding, "backslashreplace").decode(self.stream.encoding)
+
     def _send(self, text: str) -> None:
         if self._quiet:
             return
@@ -115,6 +130,14 @@ class Console:
         except BrokenPipeError:
             self._quiet = True
             raise
+
+
+def _shows_all_characters(stream: TextIO) -> bool:
+    try:
+        "│東😀".encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _variable(name: str) -> str:

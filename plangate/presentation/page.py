@@ -181,14 +181,15 @@ def _folded(row: Row, width: int) -> Iterator[Row]:
         case Fold.AT_SPACES if _is_too_narrow(row, width):
             yield from _labels(row, width)
             below = _indent(row.margin) + _FOLDED_BAR
-            yield from _at_spaces(replace(row, margin=below, folded_margin=below), width)
+            yield from at_spaces(replace(row, margin=below, folded_margin=below), width)
         case Fold.AT_SPACES:
-            yield from _at_spaces(row, width)
+            yield from at_spaces(row, width)
         case _:
             assert_never(row.fold)
 
 
-def _at_spaces(row: Row, width: int) -> Iterator[Row]:
+def at_spaces(row: Row, width: int) -> Iterator[Row]:
+    """Yield a row, broken at spaces to fit into ``width`` cells, each piece with its margin."""
     margin, folded = row.margin, row.folded_margin
     if width - max(cell_len(margin), cell_len(folded)) < _NARROWEST:
         margin, folded = _INDENTATION.sub(" ", margin), _INDENTATION.sub(" ", folded)
@@ -240,7 +241,7 @@ def _labels(row: Row, width: int) -> Iterator[Row]:
     if label:
         indent = _indent(row.margin)
         alone = Row(indent, indent + "  ", label, row.margin_style)
-        yield from _at_spaces(alone, width)
+        yield from at_spaces(alone, width)
 
 
 def _indent(margin: str) -> str:

@@ -4,7 +4,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterator
-from io import StringIO
+from io import StringIO, TextIOWrapper
 
 import pytest
 from rich.cells import cell_len as rich_cell_len
@@ -123,6 +123,24 @@ def test_no_text_reaches_the_left_edge_of_a_narrow_terminal(text: str) -> None:
         lines = [f"{row.margin}{row.text}" for row in hostile_page(text).lines(width)]
         assert [line for line in lines if cell_len(line) > width] == []
         assert [line for line in lines[1:] if not line.startswith(" ")] == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_unicode_gets_escapes_in_its_width(encoding: str) -> None:
+    width, pages = 60, [hostile_page("東京 ✓ " * 30), hostile_page("表" * 100)]
+    with pseudo_terminal(width) as terminal:
+        assert isinstance(terminal.stream, TextIOWrapper)
+        terminal.stream.reconfigure(encoding=encoding, errors="backslashreplace")
+        console = Console(terminal.stream)
+        for page in pages:
+            console.print(page)
+        console.print(Table(("id", Column("text", is_text=True)), [("a", "東京 " * 30)]))
+        assert not console.can_redraw  # the characters of a spinner would be escapes
+    lines = terminal.text.splitlines()
+    assert "      + \\u2502 \\u6771\\u4eac \\u2713" in terminal.text
+    assert [line for line in lines if len(line) > width] == []
+    at_the_edge = [line for line in lines if line.startswith(("\\u6771", "\\u8868"))]
+    assert len(at_the_edge) == len(pages)  # the first line of each page; none that continues
 
 
 @pytest.mark.parametrize("width", range(17, 60))
