@@ -194,8 +194,9 @@ def at_spaces(row: Row, width: int) -> Iterator[Row]:
     if width - max(cell_len(margin), cell_len(folded)) < _NARROWEST:
         margin, folded = _INDENTATION.sub(" ", margin), _INDENTATION.sub(" ", folded)
     room = width - max(cell_len(margin), cell_len(folded))
-    for line in fold(row.text, max(room, _WIDEST_CHARACTER)):
-        yield replace(row, margin=margin, text=line)
+    room = max(room, _WIDEST_CHARACTER)
+    for piece in fold(row.text, room):
+        yield replace(row, margin=margin, text=piece if cell_len(piece) <= room else piece[:-1])
         margin = folded
 
 
@@ -251,7 +252,7 @@ def _indent(margin: str) -> str:
 def fold(text: str, width: int) -> Iterator[str]:
     """Yield ``text`` in pieces of at most ``width`` cells, broken at spaces if possible.
 
-    A space for which a full piece has no room is left out.
+    The space after a full piece belongs to it, although there is no room for it.
     """
     if cell_len(text) <= width:
         yield text
@@ -261,16 +262,12 @@ def fold(text: str, width: int) -> Iterator[str]:
         size = cell_len(char)
         if cells + size > width + (char == " "):
             end = after_space if after_space > start else position
-            yield _without_overhang(text[start:end], width)
+            yield text[start:end]
             start, cells = end, cell_len(text[end:position])
         cells += size
         if char == " ":
             after_space = position + 1
-    yield _without_overhang(text[start:], width)
-
-
-def _without_overhang(piece: str, width: int) -> str:
-    return piece if cell_len(piece) <= width else piece[:-1]
+    yield text[start:]
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
