@@ -43,6 +43,9 @@ class Unclear(Exception):
 class Condition:
     """One condition that was read.
 
+    Attributes:
+        depends_on_step: whether its value may differ between the steps of a plan.
+
     Raises:
         ValueError: it is not valid CEL; the message shows the location, on several lines.
     """
@@ -51,6 +54,7 @@ class Condition:
         self.source = source
         self._tree = parse(unicodedata.normalize("NFC", source))
         self.limits, _ = calls_in(self._tree)
+        self.depends_on_step = _uses_step(self._tree)
 
     def holds(self, variables: Mapping[str, Any], recent: RecentOf | None = None) -> bool:
         """Return whether the condition is true for these variables; ``Any`` represents JSON.
@@ -109,6 +113,39 @@ class Condition:
             match name, fields:
                 case (("totals" | "counts"), (tool, *rest)):
                     found[tool] = found.get(tool, frozenset()) | frozenset(rest[:1])
+        return found
+
+
+def _uses_step(tree: Expression) -> bool:
+    return any(
+        (isinstance(node, Name) and node.name == "step")
+        or (isinstance(node, Call) and node.function.lstrip(".") == RECENT)
+        for node, _ in walk(tree)
+    )
+
+
+class ConditionsOfPlan:
+    """Evaluates conditions for the steps of one plan: those that do not depend on the step only once."""
+
+    def __init__(self) -> None:
+        self._results: dict[Condition, bool | Unclear] = {}
+
+    def holds(self, condition: Condition, variables: Mapping[str, Any], recent: RecentOf) -> bool:
+        """Return whether a condition is true for a step, see `Condition.holds`.
+
+        Raises:
+            Unclear: it is neither true nor false.
+        """
+        if condition.depends_on_step:
+            return condition.holds(variables, recent)
+        if condition not in self._results:
+            try:
+                self._results[condition] = condition.holds(variables, recent)
+            except Unclear as error:
+                self._results[condition] = error
+        found = self._results[condition]
+        if isinstance(found, Unclear):
+            raise Unclear(str(found))
         return found
 
 

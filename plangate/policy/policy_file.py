@@ -37,7 +37,7 @@ from plangate.domain.validation import faults_in
 from plangate.policy.calendars_file import TABLE as CALENDARS
 from plangate.policy.calendars_file import faults_of_calendar, read_calendars
 from plangate.policy.complete_file import read_complete
-from plangate.policy.conditions import Condition, RecentOf, Unclear
+from plangate.policy.conditions import Condition, ConditionsOfPlan, RecentOf, Unclear
 from plangate.policy.lost_escalations import LostEscalation, lost_escalations
 from plangate.policy.policy_entries import (
     DefaultEntry,
@@ -212,8 +212,9 @@ class FilePolicy:
         seen = variables_of_steps(
             plan, self._numbers, request=request, requester=requester, duplicates=duplicates
         )
+        conditions = ConditionsOfPlan()
         steps = tuple(
-            self._explain_step(step, variables, partial(sums, number=variables["step"]["number"]))
+            self._explain_step(step, variables, partial(sums, number=variables["step"]["number"]), conditions)
             for step, variables in zip(plan.steps, seen, strict=True)
         )
         requirement = combined(
@@ -237,19 +238,21 @@ class FilePolicy:
             unclear=frozenset(one.rule for one in step.unclear if one.resolves),
         )
 
-    def _explain_step(self, step: Step, variables: Mapping[str, Any], recent: RecentOf) -> StepExplanation:
+    def _explain_step(
+        self, step: Step, variables: Mapping[str, Any], recent: RecentOf, conditions: ConditionsOfPlan
+    ) -> StepExplanation:
         matched, unclear = [], []
         for name, (rule, condition) in self._rules.items():
             try:
-                counts = condition.holds(variables, recent)
+                counts = conditions.holds(condition, variables, recent)
             except Unclear as error:
                 counts = bool(rule.needs)
                 waits = rule.limits_times and not counts
                 unclear.append(UnclearMatch(rule=name, reason=str(error), counts=counts, waits=waits))
             if counts:
                 matched.append(name)
-        resolve, unclear_resolve = _restricting(self._resolve, variables, recent)
-        see, unclear_see = _restricting(self._see, variables, recent)
+        resolve, unclear_resolve = _restricting(self._resolve, variables, recent, conditions)
+        see, unclear_see = _restricting(self._see, variables, recent, conditions)
         unclear += [one.model_copy(update={"resolves": True}) for one in unclear_resolve]
         unclear += [one.model_copy(update={"sees": True}) for one in unclear_see]
         return StepExplanation(
@@ -264,14 +267,14 @@ class FilePolicy:
 
 
 def _restricting(
-    rules: Rules[AnyRule], variables: Mapping[str, Any], recent: RecentOf
+    rules: Rules[AnyRule], variables: Mapping[str, Any], recent: RecentOf, conditions: ConditionsOfPlan
 ) -> tuple[list[str], list[UnclearMatch]]:
     """Return the rules that match, including the unclear ones, and the unclear ones with their reasons."""
     matched: list[str] = []
     unclear: list[UnclearMatch] = []
     for name, (_, condition) in rules.items():
         try:
-            counts = condition.holds(variables, recent)
+            counts = conditions.holds(condition, variables, recent)
         except Unclear as error:
             counts = True
             unclear.append(UnclearMatch(rule=name, reason=str(error), counts=True))
