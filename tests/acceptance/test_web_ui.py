@@ -76,12 +76,13 @@ async def open_run(page: Page, server: EmbeddedServer, workflow_id: str) -> None
 
 
 async def panel(page: Page, name: str) -> Frame:
-    """One of the panels of the tab 'User Metadata', rendered."""
+    """One of the panels of the tab 'User Metadata', rendered; the page may replace its frame until then."""
     async with asyncio.timeout(WAIT_LIMIT):
-        while (frame := page.frame(name=f"user-metadata-{name}")) is None:
+        while True:
+            frame = page.frame(name=f"user-metadata-{name}")
+            if frame is not None and not frame.is_detached() and await frame.locator("main p").count():
+                return frame
             await asyncio.sleep(0.05)
-    await frame.wait_for_selector("main p")
-    return frame
 
 
 async def shown_in(page: Page, name: str) -> str:
