@@ -176,7 +176,7 @@ async def test_reading_from_a_server_that_is_down_fails_soon(settings, monkeypat
                 client.delegations(),
                 client.withdraw("plan-1", "checks first what it is"),
             )
-            async with asyncio.timeout(6.5):  # the SDK repeats each call for seven seconds or more
+            async with asyncio.timeout(10):  # the SDK repeats the two calls of a status for 16 seconds
                 errors = await asyncio.gather(*reads, return_exceptions=True)
 
     assert {type(error) for error in errors} == {TemporalUnreachable}
