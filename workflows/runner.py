@@ -86,10 +86,14 @@ class _Activations:
 
     def _processed(self, acts: Sequence[WorkflowActivation]) -> WorkflowActivationCompletion:
         """Process activations one after the other; return one completion with the commands of all."""
-        completion = _no_commands()
+        completion: WorkflowActivationCompletion | None = None
         for act in acts:
             self._local_activities -= {job.resolve_activity.seq for job in act.jobs if _is_local_result(job)}
-            completion.MergeFrom(self._activate(act))
+            processed = self._activate(act)
+            if completion is None:  # nearly always the only one, which need not be copied
+                completion = processed
+            else:
+                completion.MergeFrom(processed)
             if completion.HasField("failed"):
                 break
             self._local_activities |= {
@@ -97,7 +101,7 @@ class _Activations:
                 for command in completion.successful.commands
                 if command.HasField("schedule_local_activity")
             }
-        return completion
+        return _no_commands() if completion is None else completion
 
 
 def _is_answered_with_task(act: WorkflowActivation) -> bool:

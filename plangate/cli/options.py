@@ -11,7 +11,7 @@ import click
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 PAGE: Final = 100
-PATH: Final = click.Path(path_type=Path, readable=False)  # whoever opens the file reports its errors
+PATH: Final = click.Path(path_type=Path, readable=False)  # the code that opens the file reports its errors
 PATH.name = "file"  # as the help shows it
 
 
@@ -44,6 +44,11 @@ def not_empty(_context: click.Context, _parameter: click.Parameter, value: str |
     if value is not None and not value.strip():
         raise click.BadParameter("the id is empty")
     return value
+
+
+def optional_run_id(help_line: str) -> Callable[[Function], Function]:
+    """Return the argument of a command that needs no run."""
+    return click.argument("workflow_id", metavar="[ID]", required=False, callback=not_empty, help=help_line)
 
 
 run_id = click.argument("workflow_id", metavar="ID", callback=not_empty, help="The run's workflow id.")

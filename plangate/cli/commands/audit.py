@@ -107,13 +107,7 @@ def list_runs(
 
 
 @click.command()
-@click.argument(
-    "workflow_id",
-    metavar="[ID]",
-    required=False,
-    callback=options.not_empty,
-    help="One run; default: everything.",
-)
+@options.optional_run_id("One run; default: everything.")
 @click.option("--checkpoint", type=options.PATH, help="A checkpoint that was stored elsewhere.")
 @options.web_keys
 @options.origins
@@ -170,13 +164,7 @@ def checkpoint(*, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument(
-    "workflow_id",
-    metavar="[ID]",
-    required=False,
-    callback=options.not_empty,
-    help="The run, unless a period is given.",
-)
+@options.optional_run_id("The run, unless a period is given.")
 @click.option("--from", "since", metavar="TIME", help="All runs since this time, such as 2026-05-01.")
 @click.option("--until", metavar="TIME", show_default="now", help="The end of the period (exclusive).")
 @click.option("--output", "-o", type=options.PATH, show_default="standard output", help="The file to write.")
