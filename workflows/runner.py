@@ -11,15 +11,16 @@
   the second one. A replay delivers it after them. So they are always processed in this order.
 * A query that waited for a worker arrives with the whole history, which may already contain news for the next
   workflow task. The SDK would process them with the query, before the messages that the task brings; a
-  replay processes all of them at once. So such a query fails. Only a workflow task changes the size of the
-  history that the SDK reports.
+  replay processes all of them at once. So such a query fails. It is recognized by the time of the workflow
+  and the size of the history, which only a workflow task changes. The size alone may stay the same: the
+  server counts the events of a repeated workflow task when the next one has already started.
 * If a history cannot be replayed, the SDK logs this only at the first attempt of a workflow task.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from shlex import quote
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from temporalio.bridge.proto.workflow_activation import (
     RemoveFromCache,
@@ -54,6 +55,18 @@ class Runner(UnsandboxedWorkflowRunner):
         return instance
 
 
+class _Position(NamedTuple):
+    """How far a run has processed its history."""
+
+    length: int  # in events
+    size: int  # of the history at the start of the last workflow task, in bytes
+    time: int  # of the workflow, in nanoseconds since 1970
+
+    @classmethod
+    def of(cls, act: WorkflowActivation) -> Self:
+        return cls(act.history_length, act.history_size_bytes, act.timestamp.ToNanoseconds())
+
+
 class _Activations:
     """The activations of one run, in order."""
 
@@ -64,16 +77,16 @@ class _Activations:
         self._workflow_id = workflow_id
         self._local_activities: set[int] = set()  # those that are running
         self._queries: WorkflowActivation | None = None  # those that are answered later in this task
-        self._history_length = self._history_size = 0
+        self._last = _Position(0, 0, 0)
 
     def process(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         """Process an activation, within the limits."""
         _remove_large_updates(act)
         _log_if_not_replayable(act, self._workflow_id)
-        if act.history_length > self._history_length:
-            if not act.is_replaying and act.history_size_bytes == self._history_size > 0:
+        last, self._last = self._last, _Position.of(act)
+        if self._last.length > last.length:
+            if not act.is_replaying and self._last == last._replace(length=self._last.length):
                 return _failed(_NO_TASK)
-            self._history_length, self._history_size = act.history_length, act.history_size_bytes
             self._queries = None  # the server sends them again with the new workflow task
         if self._local_activities and _is_answered_with_task(act):
             self._queries = act

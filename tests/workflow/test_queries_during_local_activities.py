@@ -19,6 +19,7 @@ from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ExecuteActivityInput,
+    ExecuteWorkflowInput,
     HandleQueryInput,
     Interceptor,
     Replayer,
@@ -40,6 +41,7 @@ class Meeting(ClientInterceptor, Interceptor):
     """Makes the first query and the first local activity overlap, in the workers of a client."""
 
     ends: Literal["during the query", "after the query"]
+    failing: int = 0  # how many workflow tasks fail first
     recorded: Event = field(default_factory=Event)
     asked: Event = field(default_factory=Event)
     sent: Event = field(default_factory=Event)
@@ -53,6 +55,12 @@ class Meeting(ClientInterceptor, Interceptor):
         meeting = self
 
         class SlowQuery(WorkflowInboundInterceptor):
+            async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
+                if meeting.failing:
+                    meeting.failing -= 1
+                    raise RuntimeError("This workflow task fails.")
+                return await super().execute_workflow(input)
+
             async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002
                 answer = await super().handle_query(input)
                 meeting.asked.set()
@@ -122,15 +130,13 @@ async def _overlap(gate: Gate, workflow_id: str, meeting: Meeting, send: Callabl
     return result.outcome
 
 
-async def _check_history(gate: Gate, workflow_id: str) -> None:
-    """Check that the run replays, and that none of its workflow tasks was repeated."""
+async def _check_history(gate: Gate, workflow_id: str, failed: int = 0) -> None:
+    """Check that the run replays, and how many of its workflow tasks were repeated."""
     history = await gate.handle(workflow_id).fetch_history()
     await Replayer(workflows=[PlanApproval], data_converter=DATA_CONVERTER).replay_workflow(history)
-    types = {event.event_type for event in history.events}
-    assert not types & {
-        EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
-        EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
-    }
+    types = [event.event_type for event in history.events]
+    assert types.count(EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED) == failed
+    assert EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT not in types
 
 
 @pytest.mark.parametrize("ends", ["during the query", "after the query"])
@@ -165,7 +171,7 @@ async def test_a_message_during_an_admission_is_processed_and_the_run_replays(
     assert idle_gate.notebook.texts() == ["one"]
 
 
-async def test_news_that_arrive_with_a_query_are_processed_in_the_workflow_task(idle_gate: Gate) -> None:
+async def test_a_query_that_brings_news_fails_and_the_workflow_task_processes_them(idle_gate: Gate) -> None:
     gate, texts = idle_gate, [f"note {number}" for number in range(10)]
     async with gate.worker():
         runs = [await gate.in_review(text) for text in texts]
@@ -178,7 +184,23 @@ async def test_news_that_arrive_with_a_query_are_processed_in_the_workflow_task(
         assert all(answer.accepted for answer in await asyncio.gather(*answers))
         for run in runs:
             assert (await gate.result(run.workflow_id)).outcome == "executed"
-        await asyncio.gather(*queries, return_exceptions=True)
+        replies = await asyncio.gather(*queries, return_exceptions=True)
+    assert any("Query it again" in str(reply) for reply in replies)
     for run in runs:
         await _check_history(gate, run.workflow_id)
     assert sorted(gate.notebook.texts()) == texts
+
+
+async def test_the_task_after_a_repeated_task_is_not_taken_for_a_query_with_news(idle_gate: Gate) -> None:
+    """The server reports the same size of the history with both, as it stored nothing between them."""
+    workflow_id = await idle_gate.submit("one")
+    meeting = Meeting("after the query", failing=1)
+    assert await _overlap(idle_gate, workflow_id, meeting, _approve_by_signal) == "executed"
+    history = await idle_gate.handle(workflow_id).fetch_history()
+    sizes = [
+        event.workflow_task_started_event_attributes.history_size_bytes
+        for event in history.events
+        if event.HasField("workflow_task_started_event_attributes")
+    ]
+    assert len(set(sizes)) < len(sizes)
+    await _check_history(idle_gate, workflow_id, failed=1)
