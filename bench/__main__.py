@@ -2,7 +2,7 @@
 
 Both workers run all the time, each in its own process; only one of them gets work at a time. Each round
 measures both variants, in alternating order, so that a busy machine or a growing database does not favour one
-variant.
+variant. At rest, they take turns after each run.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Size:
     def __str__(self) -> str:
         return (
             f"Medians of {self.rounds} interleaved rounds, with minimum and maximum. Each round, for each "
-            f"variant: {self.runs} runs, {self.lanes} at a time; {self.single_runs} single runs; "
+            f"variant: {self.runs} runs, {self.lanes} at a time; {self.single_runs} single runs, in turn; "
             f"{self.lanes} runs back to back. At the end: {self.waiting_runs} runs that wait in a fresh "
             "worker."
         )
@@ -62,7 +62,7 @@ async def measure(size: Size, var_dir: Path, bare_worker: str) -> Figures:
                         variants, number, lambda one: under_load(one, size.runs, size.lanes, server.pid)
                     )
                 )
-                rest.append(await _in_turn(variants, number, lambda one: at_rest(one, size.single_runs)))
+                rest.append(Pair(*await at_rest(variants, size.single_runs)))
                 row.append(
                     await _in_turn(variants, number, lambda one: back_to_back(one, size.lanes, size.lanes))
                 )

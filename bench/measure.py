@@ -1,4 +1,4 @@
-"""The measurements, which are identical for both variants. Each one measures one variant."""
+"""The measurements, which are identical for both variants."""
 
 import asyncio
 import os
@@ -60,16 +60,21 @@ async def under_load(variant: Variant, runs: int, lanes: int, server_pid: int) -
     return Load(runs / seconds, worker_ms, server_ms)
 
 
-async def at_rest(variant: Variant, runs: int) -> Rest:
-    """Measure single runs, one after the other, from the signal to the result."""
-    latencies, events = [], []
-    for _ in range(runs):
-        handle = await _start_and_wait(variant)
-        result = asyncio.create_task(handle.result())
-        await asyncio.sleep(_POLL_SETUP)
-        latencies.append(await _approve_and_time(variant, handle, result))
-        events.append((await handle.describe()).history_length)
-    return Rest.of(latencies, events)
+async def at_rest(variants: Sequence[Variant], runs: int) -> list[Rest]:
+    """Measure single runs from the signal to the result, alternating between the variants.
+
+    A machine may become slower or faster within a second, for reasons outside the benchmark.
+    """
+    latencies: dict[str, list[float]] = {variant.name: [] for variant in variants}
+    events: dict[str, list[float]] = {variant.name: [] for variant in variants}
+    for number in range(runs):
+        for variant in variants if number % 2 else reversed(variants):
+            handle = await _start_and_wait(variant)
+            result = asyncio.create_task(handle.result())
+            await asyncio.sleep(_POLL_SETUP)
+            latencies[variant.name].append(await _approve_and_time(variant, handle, result))
+            events[variant.name].append((await handle.describe()).history_length)
+    return [Rest.of(latencies[variant.name], events[variant.name]) for variant in variants]
 
 
 async def back_to_back(variant: Variant, runs: int, lanes: int) -> Rest:

@@ -1,14 +1,17 @@
-"""A tool that does nothing, and a plan with one step that uses it."""
+"""A tool that does nothing, and plans with one step that uses it."""
 
-from typing import Any, Final
+from typing import Any
 
 from plangate.domain.plans.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.tool import EffectStatus, Repeatable
 
-PLAN: Final[dict[str, Any]] = {
-    "summary": "Do nothing once",
-    "steps": [{"tool": "no_op", "arguments": {"note": "nothing"}, "reason": "to be measured"}],
-}
+
+def plan_for(run: str) -> dict[str, Any]:
+    """Return the plan of a run; no two are equal, so none is reported as a duplicate of the others."""
+    return {
+        "summary": "Do nothing once",
+        "steps": [{"tool": "no_op", "arguments": {"note": run}, "reason": "to be measured"}],
+    }
 
 
 class NoOpArguments(ToolArguments):

@@ -18,7 +18,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from activities.plan_check import PlanCheck
 from bench.bare import Bare
-from bench.noop import PLAN, NoOp
+from bench.noop import NoOp, plan_for
 from plangate.client import Client as PlangateClient
 from plangate.domain.plans.plan import Audience, Plan, fingerprint_of, short
 from plangate.domain.runs.request import PlanRequest
@@ -73,23 +73,32 @@ class PlangateVariant(Variant):
 
     name = "plangate"
 
-    def __init__(self, client: Client, task_queue: str, process: Process, var_dir: Path, plan: Plan) -> None:
+    def __init__(self, client: Client, task_queue: str, process: Process, var_dir: Path) -> None:
         super().__init__(client, task_queue, process)
         database = Database(Settings(var_dir=var_dir, database_url=None).records)
         self._gateway = PlangateClient(client, task_queue, database)
         self._database = database
-        self._plan = plan
+        self._plan_check = PlanCheck({NoOp.declaration.name: NoOp()}, max_steps=1)
+        self._plans: dict[str, Plan] = {}
 
     async def start(self) -> Handle:
         """Submit a prepared plan."""
-        request = PlanRequest(requester="rita", request="Do nothing", plan=PLAN, timeout_seconds=_TIMEOUT)
-        workflow_id = await self._gateway.submit(request, self.next_id())
+        workflow_id = self.next_id()
+        plan = self._plan_check.check(plan_for(workflow_id))
+        self._plans[workflow_id] = await self._plan_check.with_previews(plan)
+        request = PlanRequest(
+            requester="rita", request="Do nothing", plan=plan_for(workflow_id), timeout_seconds=_TIMEOUT
+        )
+        await self._gateway.submit(request, workflow_id)
         return self.client.get_workflow_handle(workflow_id)
 
     def approval(self, workflow_id: str) -> dict[str, str]:
         """Return an approval of the plan by its short fingerprint."""
         audience = Audience(installation=self._database.installation, namespace=self.client.namespace)
-        return {"by": "dana", "plan": short(fingerprint_of(self._plan, 1, workflow_id, audience))}
+        return {
+            "by": "dana",
+            "plan": short(fingerprint_of(self._plans[workflow_id], 1, workflow_id, audience)),
+        }
 
 
 class BareVariant(Variant):
@@ -99,8 +108,9 @@ class BareVariant(Variant):
 
     async def start(self) -> Handle:
         """Start the workflow with the plan."""
+        workflow_id = self.next_id()
         return await self.client.start_workflow(
-            Bare.run, args=[PLAN, _TIMEOUT], id=self.next_id(), task_queue=self.task_queue
+            Bare.run, args=[plan_for(workflow_id), _TIMEOUT], id=workflow_id, task_queue=self.task_queue
         )
 
     def approval(self, workflow_id: str) -> dict[str, str]:
@@ -113,14 +123,12 @@ async def both(
     client: Client, address: str, var_dir: Path, label: str, bare_worker: str
 ) -> AsyncIterator[tuple[Variant, Variant]]:
     """Run a fresh worker of each variant, on its own task queue, while the block runs."""
-    plans = PlanCheck({NoOp.declaration.name: NoOp()}, max_steps=1)
-    plan = await plans.with_previews(plans.check(PLAN))
     async with (
         _worker("plangate", address, f"{label}-plangate", var_dir) as ours,
         _worker(bare_worker, address, f"{label}-bare", var_dir) as bare,
     ):
         yield (
-            PlangateVariant(client, f"{label}-plangate", ours, var_dir, plan),
+            PlangateVariant(client, f"{label}-plangate", ours, var_dir),
             BareVariant(client, f"{label}-bare", bare),
         )
 
