@@ -33,8 +33,8 @@ worker: $(RUNTIME) ## run a worker with an embedded Temporal server, and the inb
 stop: $(RUNTIME) ## stop the embedded Temporal server
 	@$(RUN) -m plangate.temporal.dev_server stop
 
-test: $(DEVELOP) ## run all tests in six processes (ARGS=… runs the named tests in one)
-	@$(if $(MEMORY),TMPDIR=$(MEMORY)) $(RUN) -m pytest $(or $(ARGS),--numprocesses 6 --dist loadscope --no-loadscope-reorder)
+test: $(DEVELOP) ## run all tests in five processes (ARGS=… runs the named tests in one)
+	@$(if $(MEMORY),TMPDIR=$(MEMORY)) $(RUN) -m pytest $(or $(ARGS),--numprocesses 5 --dist loadscope --no-loadscope-reorder)
 
 check: $(DEVELOP) ## check format, lint, types and layering
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "Run 'make format' first."; exit 1; }
