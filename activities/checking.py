@@ -1,6 +1,7 @@
 """The activity that checks a plan with this worker's tools, without recording anything.
 
-It is not part of a run: a program without tools starts it directly, before a person confirms an edit.
+It is not part of a run: a client without tools, such as the inbox, starts it separately before a person
+confirms an edit.
 """
 
 from pydantic import JsonValue

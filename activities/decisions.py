@@ -130,7 +130,7 @@ def _depends_on_time(arrival: Arrival, state: RunState, people: People | None) -
 
 
 class _Following:
-    """The state after some decisions, computed only when needed, which is rare after the last decision."""
+    """The state after some decisions, computed only when needed, which it rarely is after the last one."""
 
     def __init__(self, begin: Callable[[], RunState]) -> None:
         self._begin = begin
@@ -288,7 +288,7 @@ class _BatchJudge:
         return copy.model_copy(update={"approver": event.approver})
 
     def _with_invalid_approvals(self, event: Decided) -> Decided:
-        """Add to the result that an earlier approval is no longer valid, so the step will not run."""
+        """Add to the result that an earlier approval is no longer valid, so the plan will not run."""
         if not event.verdict.accepted or self._record.phase is not Phase.IN_REVIEW:
             return event
         after = apply(self._record, event)

@@ -1,4 +1,4 @@
-"""Prepare Python for a program: the project's own packages, and no traceback for Ctrl-C during the imports.
+"""Prepare Python for a program: use the packages in `.venv`, and report Ctrl-C without a traceback.
 
 Imports only the standard library, because other packages may not be installed when it runs.
 """
@@ -12,16 +12,16 @@ from types import TracebackType
 
 _PROJECT = Path(__file__).resolve().parent.parent
 ALLOCATIONS = 20_000
-"""The number of new objects after which Python collects garbage; Python's default is 700."""
+"""The number of objects, allocated minus freed, at which Python collects garbage; by default 700."""
 _NEEDED = ("temporalio", "click")
 _INTERRUPTED = 130  # as in `plangate.cli.exits`, which cannot be imported yet
 
 
 def use_own_python() -> None:
-    """Restart in the project's `.venv` if packages are missing here; without a `.venv`, print what to do.
+    """Restart in the project's `.venv` if packages are missing; if it cannot, print what to do and exit.
 
-    Also report Ctrl-C in one word: the imports take a second. Also make Python collect garbage less often,
-    because that takes 20% of the import time and frees nothing.
+    Also print only ``Interrupted.`` on Ctrl-C, because the imports take about a second. Also make Python
+    collect garbage less often, because that takes 20% of the import time and frees nothing.
     """
     sys.excepthook = _report_uncaught
     gc.set_threshold(ALLOCATIONS)

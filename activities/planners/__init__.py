@@ -1,1 +1,4 @@
-"""The planners, which make plans from requests. AutoGen and the model clients are imported only here."""
+"""The planners, which draft plans from requests.
+
+A worker imports AutoGen and the model clients only in this folder.
+"""

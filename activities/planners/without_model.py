@@ -1,4 +1,4 @@
-"""The planner for a worker without a model. It does not import AutoGen, which is slow."""
+"""The planner for a worker without a model. It does not import AutoGen, because that is slow."""
 
 from typing import Final, NoReturn
 
@@ -14,7 +14,7 @@ NO_MODEL: Final = (
 
 
 class WithoutModel(FunctionPlanner):
-    """Refuses to draft."""
+    """Raises `NoModel` for every draft."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(_refuse, "none", {}, limits)

@@ -1,5 +1,7 @@
-"""The built-in tools, each in its own folder, and the registry. Vendor libraries stay inside these folders.
+"""The built-in tools, in one folder for each service, their registry, and shared functions.
+
+Vendor libraries are imported only in the folders.
 
 To add your own tool, write a function with `plangate.tool.tool` and name it in ``PLANGATE_TOOLS``: Plangate
-itself does not change (docs/howto-add-a-tool.md).
+itself need not be changed (docs/howto-add-a-tool.md).
 """

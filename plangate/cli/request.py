@@ -17,7 +17,7 @@ from plangate.cli.plan_tree import PlacedFault
 from plangate.cli.screen import Screen
 from plangate.domain.escaping import one_line
 from plangate.domain.plans.drafting import check_plan
-from plangate.domain.runs.continuation import remainder_of
+from plangate.domain.runs.remaining_steps import remainder_of
 from plangate.domain.runs.request import MAX_REQUEST, PlanRequest
 from plangate.domain.runs.status import Status
 from plangate.domain.validation import faults_in

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
 from plangate.client.messages import message_of
-from plangate.client.offline_status import unreachable
+from plangate.client.offline_status import error_of
 from plangate.client.short_workflows import INTERACTIVE
 from plangate.domain.decisions.accesses import Access, AccessAnswer
 from plangate.domain.errors import NotAnswered
@@ -45,4 +45,4 @@ async def record_access(client: TemporalClient, task_queue: str, look: Access) -
             f"The access was not recorded: its workflow was ended in Temporal ({error.cause})."
         ) from error
     except RPCError as error:
-        raise unreachable(error) from error
+        raise error_of(error) from error

@@ -22,7 +22,7 @@ from plangate.client.checking import checked_by_worker
 from plangate.client.deciding import send_decision, send_withdrawal
 from plangate.client.delegating import query_delegations, send_delegation
 from plangate.client.messages import run_handle
-from plangate.client.offline_status import result_of, unreachable
+from plangate.client.offline_status import error_of, result_of
 from plangate.client.run_status import QUERY_TIMEOUT, RunStatuses
 from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.stopping import KnownStops, known_stops, send_key_request, send_stop_request
@@ -245,7 +245,7 @@ class Client:
         Approvals may take weeks; set a limit with ``asyncio.timeout``.
 
         Raises:
-            RunNotFound: the server has no such run, perhaps because another server has taken its address.
+            RunNotFound: the server has no such run, perhaps because another server now has this address.
             TemporalDenied: the server does not accept this client.
         """
         handle = run_handle(self._client, workflow_id, RunResult)
@@ -257,7 +257,7 @@ class Client:
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:  # past its retention, or it never existed
                     return result_of(await self.status(workflow_id))
-                cause = unreachable(error)
+                cause = error_of(error)
                 if isinstance(cause, TemporalDenied | RequestInvalid):
                     raise cause from error
                 await asyncio.sleep(_PAUSE)
@@ -284,7 +284,7 @@ class Client:
         try:
             return frozenset(await open_of(self._client, workflow_ids))
         except RPCError as error:
-            raise unreachable(error) from error
+            raise error_of(error) from error
 
     async def pending(self, wanted: Wanted = WAITING) -> list[Status]:
         """Return one page of the runs that need a decision (in review or held), earliest deadline first.
@@ -307,7 +307,7 @@ class Client:
         try:
             listed = await waiting_runs(self._client, self._database, self._statuses.unchecked, wanted)
         except RPCError as error:
-            raise unreachable(error) from error
+            raise error_of(error) from error
         found, unread = [], dict(listed.unread)
         for status in listed.found:
             try:

@@ -17,7 +17,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.messages import message_of, run_handle, sendable
-from plangate.client.offline_status import unreachable
+from plangate.client.offline_status import error_of
 from plangate.client.reads import limited_read
 from plangate.client.run_status import QUERY_TIMEOUT, RunStatuses, not_a_run
 from plangate.domain.decisions.decision import Decision, DecisionAnswer
@@ -66,7 +66,7 @@ async def send_decision(
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return await _answer_after_end(statuses, workflow_id)
-        raise unreachable(error) from error
+        raise error_of(error) from error
     return answer
 
 
@@ -83,7 +83,7 @@ async def send_withdrawal(
             raise Refused(
                 f"{one_line(workflow_id)} has ended ({ended}); there is nothing to withdraw."
             ) from None
-        raise unreachable(error) from error
+        raise error_of(error) from error
 
 
 async def _has_worker(client: TemporalClient, workflow_id: str, query_timeout: timedelta) -> bool:
@@ -107,7 +107,7 @@ async def _decide_by_signal(
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return await _answer_after_end(statuses, workflow_id)
-        raise unreachable(error) from error
+        raise error_of(error) from error
     return None
 
 
@@ -132,7 +132,7 @@ async def _check_type(client: TemporalClient, workflow_id: str) -> None:
             description = await run_handle(client, workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
-            raise unreachable(error) from error
+            raise error_of(error) from error
         return  # the next call reports why
     if description.workflow_type != WORKFLOW_TYPE:
         raise not_a_run(workflow_id)

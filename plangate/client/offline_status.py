@@ -1,4 +1,4 @@
-"""Find the status of a run without its workflow: no worker is running, or Temporal ended or deleted it.
+"""Find the status of a run whose workflow cannot be queried: no worker runs, or Temporal ended or deleted it.
 
 The status is read from the records, or from the workflow's input if no worker has started the run yet. Its
 ``source`` shows which.
@@ -39,7 +39,7 @@ _PAGE: Final = 1_000
 _LISTED_UNREAD: Final = 20
 _LONGEST_NAME: Final = 100
 _LONGEST_CAUSE: Final = 300
-_DESCRIBE_TIMEOUT: Final = timedelta(seconds=1.5)  # a person has already waited for the query
+_DESCRIBE_TIMEOUT: Final = timedelta(seconds=1.5)  # the user has already waited for the query of the workflow
 _ENDED_FROM_OUTSIDE: Final[Mapping[WorkflowExecutionStatus | None, str]] = {
     WorkflowExecutionStatus.TERMINATED: "it was terminated in Temporal, from outside Plangate",
     WorkflowExecutionStatus.TIMED_OUT: "Temporal's own execution timeout ended it",
@@ -69,7 +69,7 @@ async def status_without_workflow(
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return _dropped(workflow_id, recorded)
-        raise unreachable(error) from error
+        raise error_of(error) from error
     if recorded is None:
         raise NotAnswered(
             f"No worker responds for {one_line(workflow_id)}, and there are no records of it here; "
@@ -90,14 +90,16 @@ async def status_without_workflow(
     return recorded.model_copy(update={"source": f"{recorded.source} and the Temporal server", **changes})
 
 
-def unreachable(error: RPCError) -> TemporalUnreachable | RequestInvalid:
-    """Return the error for a call that failed on the server; a `RequestInvalid` would fail again."""
+def error_of(error: RPCError) -> TemporalUnreachable | RequestInvalid:
+    """Return the error for a call that failed on the server; `RequestInvalid` if a retry would fail too."""
     cause = cut(one_line(error.message or error.status.name), _LONGEST_CAUSE).rstrip(".")
     if error.status is RPCStatusCode.INVALID_ARGUMENT:
-        return RequestInvalid(f"The Temporal server refused the request: {cause}. Correct it.")
+        return RequestInvalid(
+            f"The Temporal server refused the request: {cause}. Correct the request, and try again."
+        )
     if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
         return TemporalDenied(
-            f"The Temporal server does not allow it ({cause}); check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE "
+            f"The Temporal server denied the request ({cause}); check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE "
             "and the client certificate."
         )
     return TemporalUnreachable(f"The Temporal server did not carry out the request: {cause}; try again.")
@@ -112,7 +114,7 @@ def result_of(status: Status) -> RunResult:
     if status.state not in OUTCOMES:
         raise RunNotFound(
             f"The Temporal server does not have {one_line(status.workflow_id)}, so there is no result to "
-            "wait for: it was deleted there, or another server has taken its address."
+            "wait for: the run was deleted there, or another server now has this address."
         )
     return RunResult(
         workflow_id=status.workflow_id,
@@ -133,12 +135,12 @@ def _dropped(workflow_id: str, recorded: Status | None) -> Status:
             f"There is no run called {one_line(workflow_id)}; `pending` lists the waiting runs."
         )
     if recorded.state in OUTCOMES:
-        return recorded.model_copy(update={"source": "records (Temporal's retention has dropped the run)"})
+        return recorded.model_copy(update={"source": "records (the run's retention in Temporal has ended)"})
     return recorded.model_copy(
         update={
             "source": "records and the Temporal server",
             "state": GONE,
-            "reason": f"it is recorded as {recorded.state.replace('_', ' ')}, and this Temporal server "
+            "reason": f"the run is recorded as {recorded.state.replace('_', ' ')}, but this Temporal server "
             "does not have it: it was deleted there, or TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE point to "
             "another server",
             "still_needed": (),
@@ -189,6 +191,6 @@ async def _undrafted(client: TemporalClient, handle: WorkflowHandle[object, obje
     try:
         request = read_request(await client.data_converter.decode(started.input.payloads))
     except (RequestInvalid, RuntimeError, ValueError, KeyError):
-        return None  # the worker will report its errors
+        return None  # the worker will report the errors in the request
     requested = request.requested(first.event_time.ToDatetime(UTC))
     return status_of(RunState(workflow_id=handle.id, requested=requested), source="Temporal server")

@@ -15,7 +15,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import Priority
 from temporalio.service import RPCError
 
-from plangate.client.offline_status import unreachable
+from plangate.client.offline_status import error_of
 from plangate.client.reads import limited_read
 from plangate.domain.errors import NotAnswered
 from plangate.temporal.contract import STATUS
@@ -69,7 +69,7 @@ async def run_short_workflow(
                 static_summary=workflow.summary,
             )
     except RPCError as error:
-        raise unreachable(error) from error
+        raise error_of(error) from error
     try:
         async with asyncio.timeout(seconds):
             return await handle.result()
@@ -82,7 +82,7 @@ async def run_short_workflow(
             f"The request was not processed: its workflow was ended in Temporal ({error.cause})."
         ) from error
     except RPCError as error:
-        raise unreachable(error) from error
+        raise error_of(error) from error
 
 
 async def _why_not_yet(handle: WorkflowHandle[Any, Result], answer_type: type[Result]) -> Result | None:

@@ -19,7 +19,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.messages import message_of
-from plangate.client.offline_status import unreachable
+from plangate.client.offline_status import error_of
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.runs.audit import OWN_TRAILS
@@ -57,7 +57,7 @@ async def start_run(client: TemporalClient, task_queue: str, request: PlanReques
             raise in_use(workflow_id) from None
         except RPCError as error:
             if attributes is not listed or not _is_about_search_attributes(error):
-                raise unreachable(error) from error
+                raise error_of(error) from error
         else:
             return
 

@@ -10,7 +10,7 @@ from temporalio.client import Client as TemporalClient
 from temporalio.service import RPCError
 
 from plangate.client.messages import message_of
-from plangate.client.offline_status import NO_WORKER, unreachable
+from plangate.client.offline_status import NO_WORKER, error_of
 from plangate.client.short_workflows import QUERY_SECONDS, REQUEST_SECONDS, ShortWorkflow, run_short_workflow
 from plangate.domain.decisions.key_requests import KeyRequest
 from plangate.domain.errors import NotAnswered, RecordsMissing, RecordsUnavailable
@@ -74,7 +74,7 @@ async def waiting_stop_requests(client: TemporalClient, task_queue: str) -> int:
     try:
         found = [one async for one in client.list_workflows(query) if one.task_queue == task_queue]
     except RPCError as error:
-        raise unreachable(error) from error
+        raise error_of(error) from error
     return sum(not _OTHERS.fullmatch(one.id) for one in found)
 
 

@@ -48,7 +48,9 @@ MOST_ESCALATIONS: Final = 5
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Proof = Annotated[Assurance, BeforeValidator(read_assurance)]
 When = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
-_CONDITION: Final = "a condition in [CEL](https://cel.dev), evaluated for each step"
+_CONDITION: Final = (
+    "a condition in [CEL](https://cel.dev) on [these variables](#variables-of-a-condition), for each step"
+)
 _NAME: Final = "its unique name, which is recorded"
 
 

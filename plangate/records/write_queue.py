@@ -1,7 +1,7 @@
 """Queue waiting writers, receipts first.
 
 If the worker crashes before a receipt is stored, the receipt is lost and its step is in doubt. If it crashes
-before a claim or decision is stored, no data is lost.
+before a claim or decision is stored, nothing is lost, because Temporal starts that activity again.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class WriteQueue:
         """Wait for a free slot, and hold it while the block runs.
 
         Raises:
-            RecordsUnavailable: the wait timed out, because earlier writers wait for the database.
+            RecordsUnavailable: the wait timed out, because earlier writes have not finished.
         """
         if self._free:
             self._free -= 1
@@ -36,7 +36,8 @@ class WriteQueue:
                     await self._wait(self._receipts if receipt else self._others)
             except TimeoutError:
                 raise RecordsUnavailable(
-                    f"The database does not respond: earlier writes have waited {self._timeout:g} seconds."
+                    f"The database is overloaded or does not respond: this write has waited "
+                    f"{self._timeout:g} seconds for its turn."
                 ) from None
         try:
             yield

@@ -359,7 +359,7 @@ def test_without_a_policy_here_the_output_mentions_the_policy_of_a_worker(typed:
     [
         ([OK, NOT_FOUND], "has no namespace default; set TEMPORAL_NAMESPACE"),
         ([UNAUTHENTICATED], "it rejects the credentials; check TEMPORAL_API_KEY"),
-        ([OK, OK, PERMISSION_DENIED], "does not allow it"),
+        ([OK, OK, PERMISSION_DENIED], "denied the request"),
     ],
 )
 @pytest.mark.usefixtures("recorded")

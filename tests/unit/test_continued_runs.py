@@ -8,7 +8,7 @@ from plangate.domain.errors import Refused
 from plangate.domain.plans.plan import Plan, Step
 from plangate.domain.plans.tool import Receipt
 from plangate.domain.runs.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt
-from plangate.domain.runs.continuation import Remainder, continuation_id, remainder_of
+from plangate.domain.runs.remaining_steps import Remainder, continuation_id, remainder_of
 from plangate.domain.runs.status import status_of
 from tests.support.build import drafted, requested, state_after
 

@@ -7,7 +7,7 @@ import pytest
 
 from plangate.domain.decisions.decision import Resolution
 from plangate.domain.people.people import People, Person
-from plangate.domain.runs.continuation import remainder_of
+from plangate.domain.runs.remaining_steps import remainder_of
 from plangate.domain.runs.run import StepState
 from plangate.domain.runs.status import Status
 from plangate.presentation.clock import now

@@ -10,7 +10,7 @@ import click
 from plangate.cli import console, following, options, plan_file, progress, request, watching
 from plangate.cli.exits import Exit, Interrupted, WrongUsage
 from plangate.domain import errors, escaping
-from plangate.domain.runs import audit, continuation, run, status
+from plangate.domain.runs import audit, remaining_steps, run, status
 from plangate.domain.runs import request as requests
 from plangate.presentation import clock, deciding_page, problems, program_name, run_page
 
@@ -104,7 +104,7 @@ async def _start_continuation(session: console.Session, from_run: str, asked: re
     Raises:
         Refused: that run was already continued, perhaps at the same moment.
     """
-    rest = continuation.continuation_id(from_run)
+    rest = remaining_steps.continuation_id(from_run)
     try:
         return await session.client.submit(asked, rest)
     except errors.IdInUse:

@@ -4,10 +4,10 @@ A request specifies how long each review may take; by default, 72 hours. At the 
 required approvals expires. A rule of the policy may allow less time, or replace the 72 hours with a limit in
 working time. A reopened review has the same limits as the first one, counted from its own start. A run may be
 held for 72 hours, unless the policy sets another limit, and is then aborted. `workflows.plan_approval` waits
-for the deadline, and `plangate.domain.runs.lifecycle` refuses decisions from the deadline on. The activity
-that opens the review computes its deadline once, and records it. An approved plan can only expire if none of
-its start times are left before its first step (`plangate.domain.runs.starting`), or if the review is opened
-again.
+for the deadline, `activities.closing` records that the plan has expired, and `plangate.domain.runs.lifecycle`
+refuses decisions from the deadline on. The activity that opens the review computes its deadline once, and
+records it. An approved plan can only expire if none of its start times are left before its first step
+(`plangate.domain.runs.starting`), or if the review is opened again.
 """
 
 from collections.abc import Sequence

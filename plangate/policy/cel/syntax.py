@@ -1,4 +1,4 @@
-"""The syntax tree of an expression. Operators are calls of functions that have their names, such as ``+``."""
+"""The syntax tree of an expression. An operator is a call of the function with its name, such as ``+``."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A number, a text, bytes, true, false or null."""
+    """A number, a string, bytes, true, false or null."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A variable or a type; ``is_global`` if written as ``.name``, which no macro's variable shadows."""
+    """A variable or a type; ``is_global`` if written as ``.name``, so that no macro's variable shadows it."""
 
     name: str
     is_global: bool = False
@@ -39,7 +39,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Logic:
-    """A chain of ``&&`` or of ``||``, as one node, so that a long chain is not deep."""
+    """A chain of ``&&`` or of ``||``, as one node, so that a long chain is not deeply nested."""
 
     is_or: bool
     operands: tuple["Expression", ...]
@@ -108,9 +108,9 @@ def walk(root: Expression) -> Iterator[tuple[Expression, frozenset[str]]]:
 
 
 def paths(root: Expression) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each use of a variable, with the fields that are selected: ``a.b['c']`` is ``a`` and ``b, c``.
+    """Yield each use of a variable, with the selected fields: ``a.b['c']`` yields ``a`` with ``b, c``.
 
-    The variables of macros are no variables of the expression, and are left out.
+    Variables that a macro defines are left out.
     """
     prefixes: set[int] = set()
     for node, bound in walk(root):

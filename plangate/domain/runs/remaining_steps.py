@@ -1,4 +1,4 @@
-"""Continue a failed run: propose its remaining steps as a new plan, which refers to the done steps.
+"""Propose the remaining steps of a failed run as a new plan, which refers to the done steps.
 
 A run can be continued only once: the new run's id is derived from the old one, and no id can be used twice.
 """
