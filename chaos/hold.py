@@ -1,11 +1,16 @@
-"""Kill the worker, the server or both with kill -9 while runs are held, resolved and undone."""
+"""Kill the worker, the server or both with kill -9 while runs are held, resolved, undone and queried."""
 
 import asyncio
 import json
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio.client import WorkflowQueryFailedError
+from temporalio.service import RPCError
 
 from chaos.inspector import examine
 from chaos.installation import Installation
@@ -40,6 +45,9 @@ when = "plan.steps[0].arguments.token.startsWith('signed-')"
 needs = [{ role = "finance" }]
 assurance = "signed"
 """
+
+
+_PATIENCE: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,10 @@ async def run_scenario(installation: Installation, report: Report, size: Size) -
     await installation.start_worker()
     tasks = [asyncio.create_task(_complete(installation, run)) for run in runs]
     killing = asyncio.create_task(_kill(installation, report, size.kills))
+    querying = asyncio.create_task(_query(installation, [run.id for run in runs], report))
     results = await asyncio.gather(*tasks, return_exceptions=True)
     await killing
+    querying.cancel()
     for run, result in zip(runs, results, strict=True):
         if isinstance(result, BaseException):
             report.record_error(f"{run.id} is lost or blocked: {type(result).__name__} {result}")
@@ -120,6 +130,20 @@ async def _kill(installation: Installation, report: Report, kills: int) -> None:
         if what != "server":
             await installation.start_worker()
         report.say(f"kill {number} of {kills}: {what}")
+
+
+async def _query(installation: Installation, ids: list[str], report: Report) -> None:
+    """Query runs until cancelled, as open pages in Temporal's Web UI do."""
+    answered = 0
+    try:
+        while True:
+            with suppress(RPCError, WorkflowQueryFailedError):
+                handle = installation.handle(installation.rng.choice(ids))
+                await handle.query("status", rpc_timeout=_PATIENCE)
+                answered += 1
+            await asyncio.sleep(installation.rng.uniform(0, 0.05))
+    finally:
+        report.figure("queries answered", answered)
 
 
 async def _complete(installation: Installation, run: Run) -> RunResult:
