@@ -46,13 +46,13 @@ from plangate.web.pages import (
     trail,
 )
 from plangate.web.pages.audit import SEE_RULE, NotAnAuditor
+from plangate.web.plan_views import Views
 from plangate.web.proposals import Proposals
 from plangate.web.public_address import web_address_of
 from plangate.web.run_addresses import KeepSlashesInIds
 from plangate.web.run_index import RunIndex
 from plangate.web.security import BodyTooLarge, Guarded
 from plangate.web.sessions import Sessions
-from plangate.web.views import Views
 from plangate.web.visitors import (
     FormRefused,
     NotSignedIn,

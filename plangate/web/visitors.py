@@ -24,13 +24,13 @@ from plangate.web.gate import Gate
 from plangate.web.html import Pages
 from plangate.web.login import Login
 from plangate.web.opened_plans import Opened
+from plangate.web.plan_views import Views
 from plangate.web.proposals import Proposals
 from plangate.web.public_address import WebAddress, is_loopback
 from plangate.web.run_index import RunIndex
 from plangate.web.security import has_forwarding_header
 from plangate.web.sessions import Session, Sessions
 from plangate.web.view_rights import ViewRights
-from plangate.web.views import Views
 
 FORM_TOKEN: Final = "form_token"  # noqa: S105  the field's name
 NOT_SENT: Final = "not_sent"

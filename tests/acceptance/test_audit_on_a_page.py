@@ -23,7 +23,7 @@ from plangate.records.rule_texts import record_rules
 from plangate.records.trail import read_trail
 from plangate.web.database import WebDatabase
 from plangate.web.pages.audit import SEE_RULE
-from plangate.web.views import KEPT_FOR, Views, stored_views_in
+from plangate.web.plan_views import KEPT_FOR, Views, stored_views_in
 from tests.acceptance.test_passkey_decisions import PHONE
 from tests.integration.test_audit_pages import HIDDEN, NOTE
 from tests.support.browser import CHROMIUM, axe_finds_nothing, launched_browser

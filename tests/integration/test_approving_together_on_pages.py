@@ -15,7 +15,7 @@ from plangate.presentation.clock import now
 from plangate.records.database import Database
 from plangate.web.confirmations import VALID_FOR
 from plangate.web.pages import together
-from plangate.web.views import stored_views_in
+from plangate.web.plan_views import stored_views_in
 from tests.support.drawn_pages import Element, read_html
 from tests.support.fresh_records import fresh_records
 from tests.support.gate import Gate

@@ -10,7 +10,7 @@ from plangate.cli.exits import Exit
 from plangate.domain import errors
 from plangate.presentation import table
 from plangate.records import lists, queries
-from plangate.web import views
+from plangate.web import plan_views
 
 _MINUTE = 60
 _DAY = 86_400
@@ -36,7 +36,9 @@ def deciders(*, since: str | None, as_json: bool) -> int:
             if not isinstance(entries, errors.TrailDamaged)
             for one in deciding_times.plans_decided(entries)
         ]
-    found = deciding_times.deciding_times(decided, views.stored_views_in(here.settings.var_dir / "web.db"))
+    found = deciding_times.deciding_times(
+        decided, plan_views.stored_views_in(here.settings.var_dir / "web.db")
+    )
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in found])
     elif not found:
