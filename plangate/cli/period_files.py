@@ -18,7 +18,7 @@ from plangate.elapsed import elapsed
 from plangate.files.durable_file import write_user_file_parts
 from plangate.presentation.clock import now
 from plangate.presentation.period_page import others_in_words, spanned
-from plangate.records.checkpoints import MAX_SEAL_WAIT, unsealed_trails
+from plangate.records.checkpoints import MAX_SEAL_WAIT
 from plangate.records.database import Database
 
 _PAUSE: Final = 0.3  # seconds
@@ -47,8 +47,8 @@ def write_period(
     if output is None:
         raise WrongUsage("A period is written into a file; give it with --output.")
     with here.records() as database, Progress(here.screen.err) as waiting:
-        _wait_for_seal(here, database, begin, end, waiting)
         record(database, f"all runs {spanned(begin, end)}")
+        _wait_for_seal(here, database, begin, end, waiting)
         with database.read() as connection:
             export = PeriodExport(connection, begin, end)
             lines = export.lines(lambda done, of: waiting.brief(f"run {done + 1} of {of}"))
@@ -62,8 +62,8 @@ def write_period(
         here.screen.print_json({**found, **period})
     if not export.is_closed:
         here.screen.say_on_stderr(
-            "The end of the period is not sealed yet. A worker seals it within seconds of the next "
-            "recorded entry; then export the period again.",
+            "The end of the period is not sealed yet: no worker has sealed the newest entries. Start a "
+            "worker, then export the period again.",
             "yellow",
         )
     return Exit.DONE
@@ -81,11 +81,11 @@ def _period(since: str, until: str | None) -> tuple[datetime, datetime]:
 def _wait_for_seal(
     here: Console, database: Database, since: datetime, until: datetime, waiting: Progress
 ) -> None:
-    """Wait until a checkpoint seals all entries of the period, for at most `MAX_SEAL_WAIT`."""
+    """Wait for the checkpoint that closes the period, which seals the export that was just recorded."""
     ends = elapsed() + MAX_SEAL_WAIT * here.settings.seal_seconds
     while elapsed() < ends:
         with database.read() as connection:
-            if not unsealed_trails(connection) or PeriodExport(connection, since, until).is_closed:
+            if PeriodExport(connection, since, until).is_closed:
                 return
         waiting.brief("waiting for the newest entries to be sealed")
         time.sleep(_PAUSE)

@@ -1,12 +1,16 @@
 """`audit export --from --until` and `verify-bundle`, as a user types them, over four hours of records."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from plangate.audit.sealing import Sealing
+from plangate.records.database import Database
 from plangate.signing.jws import PUBLIC_PREFIX, public_of
+from plangate.temporal.worker_process import in_background
 from tests.support.fresh_records import fresh_records
 from tests.support.periods import some_hours
 from tests.support.program import Home, Typed
@@ -49,6 +53,20 @@ def test_an_omitted_run_is_detected(typed: Typed, tmp_path: Path) -> None:
     verified = typed("verify-bundle", str(file), *SEALER)
     assert verified.code == 1
     assert "checkpoint 2 seals 1 trail that is not in this file as sealed" in verified.out
+
+
+async def test_a_period_until_now_waits_until_a_worker_has_sealed_the_export_itself(
+    typed: Typed, tmp_path: Path
+) -> None:
+    file, database = tmp_path / "so-far.jsonl", Database(tmp_path / "var" / "records.db")
+    sealing = Sealing(database, SEAL_KEY, tmp_path / "kept.json", every=0.1)
+    async with in_background(sealing.keep_sealing()):
+        export = ("audit", "export", "--from", "2026-01-01T13:00", "-o", str(file))
+        written = await asyncio.to_thread(typed, *export)
+    database.close()
+    assert (written.code, written.err) == (0, "")
+    verified = typed("verify-bundle", str(file), *SEALER)
+    assert verified.code == 0, verified.out
 
 
 def test_a_period_without_a_closing_seal_must_be_allowed_explicitly(typed: Typed, tmp_path: Path) -> None:
