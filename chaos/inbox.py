@@ -24,8 +24,10 @@ from chaos.report import Report
 from chaos.worker_process import WorkerProcess
 from plangate.domain.runs.audit import Decided
 from plangate.settings import PROJECT
+from plangate.signing.jws import PUBLIC_PREFIX, public_of
 from tests.support.authenticator import passkey
 from tests.support.plain_browser import PlainBrowser
+from tests.support.sealed_records import KEYS
 from tests.support.signing_inbox import POLICY, credential_for
 
 _WAIT_LIMIT = 200.0
@@ -35,7 +37,7 @@ _PEOPLE = f"""\
 [[person]]
 name = "{APPROVER}"
 roles = ["finance"]
-keys = [{{public = "{passkey("chaos").public}"}}]
+keys = [{{public = "{passkey("chaos").public}"}}, {{public = "{PUBLIC_PREFIX}{public_of(KEYS[APPROVER])}"}}]
 
 [[person]]
 name = "{REQUESTER}"
@@ -127,6 +129,7 @@ async def _web(installation: Installation) -> AsyncIterator[WebServer]:
         port = free.getsockname()[1]
     (installation.folder / "policy.toml").write_text(_BATCHES)
     (installation.folder / "people.toml").write_text(_PEOPLE)
+    installation.signs_resolutions = True  # as the policy requires
     installation.settings |= {
         "PLANGATE_WEB_ADDRESS": f"127.0.0.1:{port}",
         "PLANGATE_WEB_URL": f"http://localhost:{port}",

@@ -29,6 +29,7 @@ from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.settings import PROJECT, environment_with
 from plangate.temporal.connection import DATA_CONVERTER
+from tests.support.holds import resolution
 
 WAIT_LIMIT = 120.0
 # A worker that outlived another run of a scenario may poll the same port, but not this queue.
@@ -50,6 +51,7 @@ class Installation:
     rng: Random
     settings: dict[str, str]
     forks: bool = False  # whether its workers start with their modules loaded
+    signs_resolutions: bool = False  # whether held runs are aborted with a signed resolution
     program: Path = PROJECT / "worker.py"
     workers: list[WorkerProcess] = field(default_factory=list)
 
@@ -127,13 +129,7 @@ class Installation:
             with suppress(RPCError, RecordsUnavailable):
                 status = await asyncio.to_thread(self.recorded, workflow_id)
                 if status is not None and status.held is not None:
-                    message = {
-                        "by": APPROVER,
-                        "plan": status.short_fingerprint,
-                        "step": status.held.step,
-                        "hold": status.held.number,
-                        "resolution": "abort",
-                    }
+                    message = resolution(status, "abort", APPROVER, sign_it=self.signs_resolutions)
                     await self.handle(workflow_id).signal("resolve", message)
                     await asyncio.sleep(5)
 
