@@ -18,7 +18,8 @@ async def main() -> None:
         run = await client.submit(PlanRequest(requester="billing-bot", plan=PLAN))
         print(f"{run} waits for its approval.", flush=True)
         result = await client.wait(run)
-        print(f"{run} {result.outcome}, approved by {', '.join(result.approved_by)}.")
+        approved_by = ", ".join(result.approved_by) or "no one"
+        print(f"{run} {result.outcome}, approved by {approved_by}.")
 
 
 asyncio.run(main())

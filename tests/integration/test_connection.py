@@ -20,7 +20,7 @@ from plangate.temporal.connection import address_of, cli_flags, connect
 from tests.support.grpc_stub import OK, UNAVAILABLE, refusing
 from tests.support.wait_limit import WAIT_LIMIT
 
-FIRST_PORT = 26233
+FIRST_PORT = 10_000 + os.getpid() % 20_000  # of this process, because one test uses the port of another
 
 
 @pytest.fixture(autouse=True)

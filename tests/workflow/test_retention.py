@@ -66,7 +66,7 @@ async def test_status_and_trail_of_a_dropped_run_come_from_the_records_and_repor
     trail = gate.api.trail(before.workflow_id)
     await drop(gate, before.workflow_id)
     after = await gate.api.status(before.workflow_id)
-    assert after.source == "records (Temporal's retention has dropped the run)"
+    assert after.source == "records (the run's retention in Temporal has ended)"
     assert after == before.model_copy(update={"source": after.source})
     assert gate.api.trail(before.workflow_id) == trail
 
@@ -143,7 +143,7 @@ async def test_an_open_run_that_was_dropped_is_not_listed_and_accepts_no_decisio
         await drop(gate, status.workflow_id)
         after = await gate.api.status(status.workflow_id)
         assert (after.state, after.source) == ("gone", "records and the Temporal server")
-        assert "it is recorded as in review, and this Temporal server does not have it" in after.reason
+        assert "the run is recorded as in review, but this Temporal server does not have it" in after.reason
         assert is_over(after)
         page = "\n".join(row.text for row in run_page(after, datetime.now(UTC)).rows)
         assert "was deleted there" in page
