@@ -5,8 +5,9 @@ machine.
 """
 
 import asyncio
+import sys
 
-from plangate.client import Client, PlanRequest
+from plangate.client import Client, PlangateError, PlanRequest
 
 MAIL = {"to": ["customer@example.org"], "subject": "Your question of 3 May", "body": "We are checking it."}
 PLAN = {"summary": "Answer the customer", "steps": [{"tool": "send_email", "arguments": MAIL}]}
@@ -22,4 +23,7 @@ async def main() -> None:
         print(f"{run} {result.outcome}, approved by {approved_by}.")
 
 
-asyncio.run(main())
+try:
+    asyncio.run(main())
+except PlangateError as error:
+    sys.exit(str(error))

@@ -382,7 +382,7 @@ async def _command(name: str, var_dir: Path) -> str:
     if name == "stop":
         stopped = await stop(var_dir)
         return (
-            "The embedded Temporal server was stopped."
+            "The embedded Temporal server was stopped; a worker that make worker started stops too."
             if stopped
             else "No embedded Temporal server was running."
         )

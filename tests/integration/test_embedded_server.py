@@ -289,7 +289,10 @@ async def test_the_command_line_reports_each_event_in_one_sentence(var_dir, monk
     server = embedded_server.running(var_dir)
     assert server
     assert f"(process {server.pid})" in output
-    assert await run("stop") == (0, "The embedded Temporal server was stopped.\n")
+    assert await run("stop") == (
+        0,
+        "The embedded Temporal server was stopped; a worker that make worker started stops too.\n",
+    )
 
 
 async def test_the_setting_for_consecutive_work_limits_how_often_the_server_polls(var_dir, monkeypatch):
