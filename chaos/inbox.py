@@ -22,6 +22,7 @@ from chaos.orders import APPROVER, REQUESTER, Order, Place, order
 from chaos.people import retry
 from chaos.report import Report
 from chaos.worker_process import WorkerProcess
+from plangate.domain.decisions.decision import Choice
 from plangate.domain.runs.audit import Decided
 from plangate.settings import PROJECT
 from plangate.signing.jws import PUBLIC_PREFIX, public_of
@@ -290,7 +291,8 @@ def _compare(
         decided = [
             entry.event for entry in installation.trail(one.workflow_id) if isinstance(entry.event, Decided)
         ]
-        counted = [event for event in decided if event.verdict.accepted]
+        on_plan = [event for event in decided if event.arrival.name != Choice.RESOLVE]
+        counted = [event for event in on_plan if event.verdict.accepted]
         copies += len(counted) - 1
         tokens = {event.arrival.decision.signature for event in counted if event.arrival.decision}
         message, name = final_messages.get(one.workflow_id, "nothing"), one.workflow_id
