@@ -61,6 +61,17 @@ def test_only_entries_with_the_given_keys_are_found(database: Database, keys: li
     assert found == {key: there[key] for key in keys if key in there}
 
 
+def test_a_trail_is_closed_in_the_transaction_that_closes_it(database: Database) -> None:
+    closed = note("closed").model_copy(update={"event": Closed(outcome=Outcome.FAILED, reason="why")})
+    with database.write() as connection:
+        opened = open_trail(connection, run_ref())
+        assert not opened.is_closed
+        opened.append(closed)
+        assert opened.is_closed
+    with database.write() as connection:
+        assert open_trail(connection, run_ref()).is_closed
+
+
 def test_an_id_of_another_chain_is_refused_and_nothing_is_written(database: Database) -> None:
     write_down(database, run_ref(), note("one"))
     before = trail(database)

@@ -46,6 +46,7 @@ def value(source: str) -> Any:
         "list[0] == 1 && 'a' in map && !('b' in map) && 2 in list && has(map.a) && !has(map.b)",
         "// a comment\ntrue // and another",
         "[1, 2, 3].map(x, x > 1, x * 2) == [4, 6] && [1, 2].map(x, [x]).filter(x, x[0] > 1) == [[2]]",
+        "{'a': 1} != {'a': 1, 'b': 2} && {'a': 1, 'b': 2} != {'a': 1} && !({'a': 1} == {'a': 1, 'b': 2})",
         "{'a': 1}.all(key, key == 'a') && [1, 1].exists_one(x, x == 1) == false",
         "[5].exists(n, n == 5 && .n == 5) && [6].exists(n, n == 6 && .n == 5)",
         "type(1) == int && type(1u) != int && type(int) == type && type(null) == null_type",

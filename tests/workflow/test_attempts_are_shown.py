@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -13,7 +14,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.testing import ActivityEnvironment
 
-from activities.claims import holder_of
+from activities.claims import holder_of, is_newer
 from plangate.cli.commands.start import drafted
 from plangate.cli.console import Console as CommandConsole
 from plangate.cli.console import Session
@@ -170,3 +171,13 @@ def test_no_two_attempts_hold_a_claim_under_the_same_name() -> None:
     """After a reset, a frozen attempt has the same number as its replacement."""
     info = ActivityEnvironment().info
     assert holder_of(info) != holder_of(info)
+
+
+def test_only_a_later_attempt_at_the_same_activity_is_newer() -> None:
+    info = ActivityEnvironment().info
+    first, same_start = holder_of(info), holder_of(info)
+    later = holder_of(replace(info, started_time=info.started_time + timedelta(milliseconds=1)))
+    other = holder_of(replace(info, activity_id="other", started_time=info.started_time + timedelta(hours=1)))
+    assert is_newer(later, first)
+    assert not any(is_newer(one, first) for one in (first, same_start, other))
+    assert not is_newer(first, later)

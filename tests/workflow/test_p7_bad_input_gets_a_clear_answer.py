@@ -12,6 +12,7 @@ from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.update.v1 import Input, Meta, Request, WaitPolicy
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest, UpdateWorkflowExecutionRequest
+from temporalio.client import WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.service import RPCError
 
@@ -192,6 +193,23 @@ async def test_an_update_that_the_server_cannot_store_is_refused_and_blocks_noth
     assert "rejected" in answer.outcome.failure.message
     assert (await gate.decide(status)).accepted
     assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_updates_that_are_too_large_together_are_refused_and_block_nothing(idle_gate: Gate) -> None:
+    """The server closes a run whose worker responds to them in one workflow task."""
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+    message = {"decision": "approve", "by": "dana", "plan": "0" * 12, "comment": "x" * 1_800_000}
+    handle = idle_gate.handle(status.workflow_id)
+    updates = [asyncio.create_task(handle.execute_update("decide", message)) for _ in range(4)]
+    await asyncio.sleep(0.5)  # until the server has them
+    async with idle_gate.worker():
+        async with asyncio.timeout(WAIT_LIMIT):
+            answers = await asyncio.gather(*updates, return_exceptions=True)
+        refused = [one for one in answers if isinstance(one, WorkflowUpdateFailedError)]
+        assert len(refused) == 3
+        assert (await idle_gate.decide(status)).accepted
+        assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
 
 
 @pytest.mark.parametrize("inputs", [[], [1, 2], ["yes"], [{"decision": "maybe", "by": "dana"}], [{}]])
