@@ -70,7 +70,8 @@ def write_period(
 
 
 def _period(since: str, until: str | None) -> tuple[datetime, datetime]:
-    begin, end = moment_of(since), moment_of(until) if until is not None else now()
+    # Checkpoints have whole seconds: one that is made within this second closes the period.
+    begin, end = moment_of(since), moment_of(until) if until is not None else now().replace(microsecond=0)
     if end > now():
         raise WrongUsage("The period ends in the future; leave out --until to end it now.")
     if begin >= end:

@@ -196,7 +196,7 @@ async def deciders(
 async def export(request: Request, web: WebDep, visitor: AuditorDep, form: FormDep) -> Response:
     """Return the evidence of a period in the format of `audit export`; the download is recorded first."""
     first, last = _day(text_of(form, "since")), _day(text_of(form, "until"))
-    at = now()
+    at = now().replace(microsecond=0)  # as in `plangate.cli.period_files`
     if first is None or last is None or first > last or first > at.date():
         return await _overview(request, web, visitor, "audit.no_period")
     since = datetime.combine(first, time(), UTC)
