@@ -35,7 +35,10 @@ LARGEST_UPDATES: Final = 2_000_000
 2 MB for a payload and 4 MB for a response."""
 _QUERY_WITHOUT_TASK: Final = "legacy_query"
 """The id that the SDK gives to a query that does not belong to a workflow task."""
-_NO_TASK: Final = "The run has received something that it must process before it can answer. Query it again."
+_NO_TASK: Final = (
+    "The run has received something that no workflow task has processed yet. Query it again; if the run was "
+    "terminated or reset, read its record with starter.py status."
+)
 _NOT_REPLAYABLE: Final = (
     "The history of this run cannot be replayed, so this worker cannot continue it. Restore the version of "
     "the worker that wrote the history, or start the run again from its record: temporal workflow reset "
