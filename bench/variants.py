@@ -84,11 +84,10 @@ class PlangateVariant(Variant):
     async def start(self) -> Handle:
         """Submit a prepared plan."""
         workflow_id = self.next_id()
-        plan = self._plan_check.check(plan_for(workflow_id))
-        self._plans[workflow_id] = await self._plan_check.with_previews(plan)
-        request = PlanRequest(
-            requester="rita", request="Do nothing", plan=plan_for(workflow_id), timeout_seconds=_TIMEOUT
-        )
+        plan = plan_for(workflow_id)
+        checked = self._plan_check.check(plan)
+        self._plans[workflow_id] = await self._plan_check.with_previews(checked)
+        request = PlanRequest(requester="rita", request="Do nothing", plan=plan, timeout_seconds=_TIMEOUT)
         await self._gateway.submit(request, workflow_id)
         return self.client.get_workflow_handle(workflow_id)
 

@@ -88,7 +88,8 @@ class _Activations:
         _log_if_not_replayable(act, self._workflow_id)
         last, self._last = self._last, _Position.of(act)
         if self._last.length > last.length:
-            if not act.is_replaying and self._last == last._replace(length=self._last.length):
+            is_new_task = (self._last.size, self._last.time) != (last.size, last.time)
+            if not act.is_replaying and not is_new_task:
                 return _failed(_NO_TASK)
             self._queries = None  # the server sends them again with the new workflow task
         if self._local_activities and _is_answered_with_task(act):
